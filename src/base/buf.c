@@ -1,0 +1,108 @@
+#include "base/buf.h"
+
+#include "base/fault.h"
+
+#include <stdarg.h>
+
+enum { FIRST_CAPACITY = 256 };
+
+void buf_free(struct buf *b)
+{
+    free(b->p);
+    *b = buf_init(b->max);
+}
+
+void buf_wipe(struct buf *b)
+{
+    if (b->p)
+        explicit_bzero(b->p, b->cap);
+    buf_free(b);
+}
+
+void buf_reset(struct buf *b)
+{
+    b->n = 0;
+    b->fault = 0;
+}
+
+int buf_reserve(struct buf *b, size_t n)
+{
+    if (b->fault)
+        return b->fault;
+    if (n > b->max || b->n > b->max - n)
+        return b->fault = fault_set(FAULT_LIMIT, "buffer over its maximum of %zu bytes", b->max);
+    if (b->n + n <= b->cap)
+        return 0;
+
+    size_t cap = b->cap ? b->cap : FIRST_CAPACITY;
+    while (cap < b->n + n)
+        cap = cap > b->max / 2 ? b->max : cap * 2;
+    char *p = realloc(b->p, cap);
+    if (!p)
+        return b->fault = fault_set(FAULT_MEMORY, "no memory for a buffer of %zu bytes", cap);
+    b->p = p;
+    b->cap = cap;
+    return 0;
+}
+
+int buf_add(struct buf *b, const void *p, size_t n)
+{
+    int r = buf_reserve(b, n);
+
+    if (r == 0 && n > 0) {
+        memcpy(b->p + b->n, p, n);
+        b->n += n;
+    }
+    return r;
+}
+
+int buf_add_str(struct buf *b, struct str s)
+{
+    return buf_add(b, s.p, s.n);
+}
+
+int buf_add_char(struct buf *b, char c)
+{
+    return buf_add(b, &c, 1);
+}
+
+int buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args;
+    char small[256];
+
+    va_start(args, format);
+    int n = vsnprintf(small, sizeof small, format, args);
+    va_end(args);
+    if (n < 0)
+        return b->fault = fault_set(FAULT_INTERNAL, "a format could not be printed");
+    if ((size_t)n < sizeof small)
+        return buf_add(b, small, (size_t)n);
+
+    int r = buf_reserve(b, (size_t)n + 1);
+    if (r)
+        return r;
+    va_start(args, format);
+    vsnprintf(b->p + b->n, (size_t)n + 1, format, args);
+    va_end(args);
+    b->n += (size_t)n;
+    return 0;
+}
+
+void buf_consume(struct buf *b, size_t n)
+{
+    if (n >= b->n) {
+        b->n = 0;
+        return;
+    }
+    memmove(b->p, b->p + n, b->n - n);
+    b->n -= n;
+}
+
+const char *buf_cstr(struct buf *b)
+{
+    if (buf_reserve(b, 1))
+        return NULL;
+    b->p[b->n] = '\0';
+    return b->p;
+}

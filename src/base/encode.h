@@ -1,0 +1,29 @@
+/*
+ * Text encodings of bytes: hexadecimal and base64url without padding (RFC 4648, section 5).
+ * Rooms: any. Threads: any. Decoding is strict: one text for each byte string.
+ */
+#ifndef HOLDFAST_ENCODE_H
+#define HOLDFAST_ENCODE_H
+
+#include "base/str.h"
+
+/* The text's length for n bytes, without a NUL. */
+#define BASE64URL_LENGTH(n) (((n) * 4 + 2) / 3)
+#define HEX_LENGTH(n) ((n) * 2)
+
+/* Writes HEX_LENGTH(n) lower-case characters and a NUL. */
+void hex_encode(const void *bytes, size_t n, char *ret_text);
+
+/* Reads exactly 2 * n digits of either case. Returns 0, or 1 where s is something else. */
+int hex_decode(struct str s, size_t n, void *ret_bytes);
+
+/* Writes BASE64URL_LENGTH(n) characters, no NUL. Returns their number. */
+size_t base64url_encode(const void *bytes, size_t n, char *ret_text);
+
+/*
+ * Reads s into at most cap bytes. Returns 0, or 1 for a character outside the alphabet, an
+ * impossible length, set bits behind the last byte, or more than cap bytes.
+ */
+int base64url_decode(struct str s, size_t cap, void *ret_bytes, size_t *ret_n);
+
+#endif

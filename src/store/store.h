@@ -1,0 +1,157 @@
+/*
+ * The store: one SQL text over SQLite or PostgreSQL. Nothing outside src/store speaks a dialect.
+ *
+ * Rooms: trail and below (never base, config or crypto).
+ * Ownership: a struct store is the process's; a transaction and its rows live inside a job.
+ * Threads: store_read, store_write and store_run may be called from any worker thread and block;
+ * never from an event thread. A job runs on the caller's thread (PostgreSQL; SQLite reads) or on
+ * the writer thread (SQLite writes), so it touches only its argument, and it may run more than
+ * once (a serialization failure is retried), so it sets its outputs anew each time.
+ *
+ * SQL: parameters are $1, $2, ...; ids and digests are BYTEA, times BIGINT milliseconds, flags
+ * BIGINT 0 or 1. A statement's text is a constant: it is prepared once a connection and found by
+ * its address.
+ */
+#ifndef HOLDFAST_STORE_H
+#define HOLDFAST_STORE_H
+
+#include "base/str.h"
+#include "base/uuid.h"
+
+struct store;
+struct store_txn;
+struct store_rows;
+
+/* Outcomes. */
+enum {
+    STORE_CONFLICT = 1, /* a unique key exists already; the job must return (it rolls back) */
+    STORE_NEWER = 2     /* store_open: the schema is newer than this binary */
+};
+
+struct store_options {
+    const char *url;     /* "sqlite:PATH" or "postgresql://..." */
+    int pool;            /* connections to PostgreSQL, or readers of SQLite, at most */
+    int timeout_ms;      /* to connect, and to wait for a free connection */
+};
+
+/*
+ * Opens the store and brings its schema up to date under a lock. Returns 0, STORE_NEWER, or a
+ * fault (FAULT_UNAVAILABLE where PostgreSQL cannot be reached). The directory of an SQLite path
+ * is created (0700), the file with mode 0600.
+ */
+int store_open(const struct store_options *options, struct store **ret);
+
+/* Waits for running jobs and closes; NULL is allowed. */
+void store_close(struct store *s);
+
+/* "sqlite" or "postgresql". */
+const char *store_engine(const struct store *s);
+
+/* What of the schema is there, and what this binary brings. */
+int store_schema_version(const struct store *s);
+
+/* Whether a statement gets through now. Returns 0 or FAULT_UNAVAILABLE. */
+int store_ping(struct store *s);
+
+/*
+ * A job: returns 0 to commit; a fault, or a positive outcome of its own, to roll back. Either is
+ * forwarded to the caller.
+ */
+typedef int store_job(struct store_txn *t, void *arg);
+
+/* Runs job over one snapshot; it must not write. */
+int store_read(struct store *s, store_job *job, void *arg);
+
+/*
+ * Runs job in a transaction; when 0 is returned its writes are on disk. A lost connection is
+ * FAULT_UNAVAILABLE: whether an interrupted commit took effect is then unknown.
+ */
+int store_write(struct store *s, store_job *job, void *arg);
+
+/* A parameter. */
+struct store_param {
+    enum { STORE_NULL, STORE_INT, STORE_TEXT, STORE_BLOB } type;
+    int64_t i;
+    struct str s;
+};
+
+#define P_NULL ((struct store_param){STORE_NULL, 0, {NULL, 0}})
+#define P_INT(v) ((struct store_param){STORE_INT, (v), {NULL, 0}})
+#define P_TEXT(v) ((struct store_param){STORE_TEXT, 0, (v)})
+#define P_BLOB(p, n) ((struct store_param){STORE_BLOB, 0, {(const char *)(p), (n)}})
+#define P_ID(u) P_BLOB((u)->b, 16)
+
+/* The parameters of one call, as its last two arguments. */
+#define PARAMS(...)                                                                                \
+    (struct store_param[]){__VA_ARGS__},                                                           \
+        sizeof((struct store_param[]){__VA_ARGS__}) / sizeof(struct store_param)
+#define NO_PARAMS NULL, 0
+
+/*
+ * Runs a statement that returns no rows. ret_changed (may be NULL) gets the number of rows it
+ * changed. Returns 0, STORE_CONFLICT or a fault.
+ */
+int store_exec(struct store_txn *t, const char *sql, int64_t *ret_changed,
+               const struct store_param *params, size_t n);
+
+/* Runs a statement that returns rows; *ret_rows is freed by the caller. Same returns. */
+int store_query(struct store_txn *t, const char *sql, struct store_rows **ret_rows,
+                const struct store_param *params, size_t n);
+
+/* Runs one writing statement as a transaction of its own: one round trip, one durable commit. */
+int store_run(struct store *s, const char *sql, int64_t *ret_changed,
+              const struct store_param *params, size_t n);
+
+/* Moves to the next row: 1 where there is one, 0 at the end, or a fault. */
+int store_rows_next(struct store_rows *rows);
+void store_rows_free(struct store_rows *rows);
+void store_rows_cleanup(struct store_rows **rows);
+#define _cleanup_rows_ __attribute__((cleanup(store_rows_cleanup)))
+
+/* Columns of the current row, from 0. A view is valid until the next row. NULL reads as 0, "". */
+bool store_col_is_null(struct store_rows *rows, int column);
+int64_t store_col_int(struct store_rows *rows, int column);
+struct str store_col_text(struct store_rows *rows, int column);
+struct str store_col_blob(struct store_rows *rows, int column);
+
+/* A 16-byte column; the nil id where it is NULL or of another length. */
+struct uuid store_col_id(struct store_rows *rows, int column);
+
+/*
+ * Fills the transaction's temporary table bulk_ids(id BYTEA PRIMARY KEY) or bulk_texts(value TEXT
+ * PRIMARY KEY) with the given values in place of what it held; repeated values count once. So a
+ * set of any size takes part in one statement.
+ */
+int store_bulk_ids(struct store_txn *t, const struct uuid *ids, size_t n);
+int store_bulk_texts(struct store_txn *t, const struct str *texts, size_t n);
+
+/*
+ * Serialises the transactions of all nodes that take the lock of this number, until they end.
+ * Taken before anything that the lock guards is read.
+ */
+int store_lock(struct store_txn *t, int64_t number);
+
+/* Wakes every watch of every process when the transaction commits. */
+int store_wake(struct store_txn *t);
+
+/*
+ * Waiting for others' commits: LISTEN on a connection of its own (PostgreSQL), or a look at
+ * data_version each 100 ms (SQLite). One thread uses a watch; store_watch_stop may be called from
+ * another and makes the wait return.
+ */
+struct store_watch;
+int store_watch_open(struct store *s, struct store_watch **ret);
+void store_watch_close(struct store_watch *w);
+void store_watch_stop(struct store_watch *w);
+
+/* Returns 0 when something may have been committed or timeout_ms are over; FAULT_UNAVAILABLE. */
+int store_watch_wait(struct store_watch *w, int timeout_ms);
+
+/* For /metrics: statements' and commits' times, queue depth of writers, connections in use. */
+struct store_stats {
+    const struct metric_histogram *read, *write;
+    uint64_t writes_waiting, connections_busy, connections_open, errors;
+};
+void store_stats(struct store *s, struct store_stats *ret);
+
+#endif
