@@ -42,13 +42,13 @@ CREATE TABLE preferences (
     updated_at BIGINT NOT NULL
 );
 
+-- What a user is told; the words are made from kind and detail when it is read.
 CREATE TABLE notifications (
-    id BYTEA PRIMARY KEY,
+    id {{serial}},
     tenant_id BYTEA NOT NULL,
     user_id BYTEA NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     kind TEXT NOT NULL,
-    title TEXT NOT NULL,
-    body TEXT NOT NULL,
+    detail TEXT NOT NULL,                -- a reason, a device, ...
     created_at BIGINT NOT NULL,
     read_at BIGINT
 );
