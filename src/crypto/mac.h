@@ -1,0 +1,46 @@
+/*
+ * Message authentication and key derivation: HMAC-SHA256 (RFC 2104), HKDF-SHA256 (RFC 5869).
+ * Rooms: all below crypto. Ownership: keys are plain values of the caller, who wipes them with
+ * crypto_wipe. Threads: any; nothing is allocated after a thread's first call.
+ */
+#ifndef HOLDFAST_MAC_H
+#define HOLDFAST_MAC_H
+
+#include "crypto/sha256.h"
+
+enum { MAC_SIZE = SHA256_SIZE };
+
+/* A key in the form in which HMAC uses it: one block, zero-padded. */
+struct mac_key {
+    uint8_t block[SHA256_BLOCK];
+};
+
+/*
+ * A key of exactly these bytes, as other implementations would take them (RFC 2104, section 2:
+ * more than a block is hashed first). Returns 0 or FAULT_CRYPTO.
+ */
+int mac_key_init(struct str secret, struct mac_key *ret);
+
+/*
+ * A 32-byte key of its own for each label, from a secret of at least 128 bits of entropy: HKDF
+ * with no salt and the label as info. Returns 0 or FAULT_CRYPTO.
+ */
+int mac_derive(struct str secret, struct str label, struct mac_key *ret);
+
+/*
+ * n bytes (at most 255 * 32) of HKDF-SHA256; an empty salt is the standard's default.
+ * Returns 0 or FAULT_CRYPTO.
+ */
+int mac_hkdf(struct str secret, struct str salt, struct str info, void *ret_bytes, size_t n);
+
+/* The HMAC of the message. Returns 0 or FAULT_CRYPTO. */
+int mac_sha256(const struct mac_key *key, struct str message, uint8_t ret_mac[MAC_SIZE]);
+
+/*
+ * The HMAC of the n parts as if they were one string: the caller separates them where their
+ * lengths vary. Returns 0 or FAULT_CRYPTO.
+ */
+int mac_sha256_parts(const struct mac_key *key, const struct str *parts, size_t n,
+                     uint8_t ret_mac[MAC_SIZE]);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * SHA-256 (FIPS 180-4), without allocation after a thread's first call.
+ * Rooms: all below crypto. Threads: any; each keeps a context of its own, freed with the thread.
+ */
+#ifndef HOLDFAST_SHA256_H
+#define HOLDFAST_SHA256_H
+
+#include "base/str.h"
+
+enum { SHA256_SIZE = 32, SHA256_BLOCK = 64 };
+
+/* The digest of the bytes. Returns 0 or FAULT_CRYPTO. */
+int sha256(struct str bytes, uint8_t ret_digest[SHA256_SIZE]);
+
+/* The digest of prefix and the n parts, as if they were one string. Returns 0 or FAULT_CRYPTO. */
+int sha256_parts(struct str prefix, const struct str *parts, size_t n,
+                 uint8_t ret_digest[SHA256_SIZE]);
+
+#endif
