@@ -1,0 +1,121 @@
+/*
+ * Routes: rows that say everything about an operation; and the call that a handler gets.
+ *
+ * The dispatcher alone authenticates, checks permission, binds and replies: a handler has no guard
+ * to forget. openapi.json, the docs page and the tests read the same rows.
+ * Rooms: http and below. Ownership: a call and all it holds live until the reply. Threads: a
+ * handler runs on its row's lane.
+ */
+#ifndef HOLDFAST_HTTP_ROUTE_H
+#define HOLDFAST_HTTP_ROUTE_H
+
+#include "http/engine.h"
+#include "http/problem.h"
+#include "http/shape.h"
+#include "identity/role.h"
+#include "trail/trail.h"
+
+/* Who may call. 0 is no permission: a row without one is refused at start. */
+enum permission {
+    PERMIT_ANYONE = 1,
+    PERMIT_METRICS,  /* loopback, or the metrics token */
+    PERMIT_CLIENT,   /* the OAuth client's id and secret */
+    PERMIT_USER,     /* a bearer */
+    PERMIT_ADMIN,    /* an admin of the tenant, or an operator; second factor where demanded */
+    PERMIT_OPERATOR, /* an operator; second factor where demanded */
+    PERMISSIONS
+};
+
+enum route_flag {
+    ROUTE_FORM = 1,           /* the body is a form, not JSON */
+    ROUTE_REVOCATION = 2,     /* 403 where SESSION_REVOCATION_ENABLED is false */
+    ROUTE_TRAIL = 4,          /* administrative, and recorded even though it only reads */
+    ROUTE_TEMPORARY = 8,      /* allowed while the password must be replaced */
+    ROUTE_BODY_OPTIONAL = 16, /* an empty body is an empty object */
+    ROUTE_WHILE_STALE = 32,   /* answered even while the revocation feed is out of reach */
+    ROUTE_LIST = 64           /* the reply is {"items":[reply…],"nextCursor"} */
+};
+
+enum { ROUTE_PARAMS_MAX = 2 };
+
+struct call;
+
+struct route {
+    enum http_method method;
+    const char *path; /* segments beginning with ':' are parameters */
+    enum permission permission;
+    enum http_lane lane;
+    unsigned flags;
+    int status; /* of success */
+    const struct shape *query, *body, *reply; /* NULL where there is none */
+    const char *summary;
+    /*
+     * Fills the reply (call_reply and kin). Returns 0, an enum problem, or a fault. On LANE_EVENT
+     * it may return CALL_DEFER before it has done anything, to run again on a worker.
+     */
+    int (*handle)(struct call *call);
+};
+
+enum { CALL_DEFER = 1000 };
+
+struct route_table {
+    const char *tag; /* for the documents */
+    const struct route *routes;
+    size_t count;
+};
+
+#define ROUTE_TABLE(tag_text, rows)                                                                \
+    {                                                                                              \
+        .tag = (tag_text), .routes = (rows), .count = sizeof(rows) / sizeof *(rows)                \
+    }
+
+/* Who calls, from the verified token and the current state of the account. */
+struct principal {
+    bool present;
+    struct uuid user_id, tenant_id, session_id;
+    enum role role;
+    unsigned amr;
+    struct str email, email_status;
+    bool mfa_enabled, password_temporary;
+};
+
+struct call {
+    void *app; /* struct app of api/app.h */
+    const struct http_request *request;
+    struct http_reply *reply;
+    const struct route *route;
+    struct arena *arena;
+    struct principal who;
+    struct trail_actor actor; /* who, for the trail */
+    struct str params[ROUTE_PARAMS_MAX]; /* decoded, in the path's order */
+    const void *query, *body;            /* of the row's shapes */
+    struct in6_addr client;              /* the address behind trusted proxies */
+    struct str client_ip, user_agent;
+    int64_t now;
+    struct str problem_detail, problem_field;
+    bool trailed; /* the handler's own transaction has recorded the action */
+};
+
+/* Returns problem, with a detail (NULL: none) for the answer. */
+int call_problem(struct call *call, enum problem problem, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* As call_problem, naming a field of the request. */
+int call_problem_field(struct call *call, const char *field, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The parameter as an id. Returns 0, or PROBLEM_NOT_FOUND where it is none: no such thing. */
+int call_param_id(struct call *call, size_t index, struct uuid *ret);
+
+/* Replies with the row's status and its reply shape. */
+int call_reply(struct call *call, const void *object);
+
+/* Replies with a list: n objects of the row's reply shape and a cursor ("" at the end). */
+int call_reply_list(struct call *call, const void *items, size_t n, struct str cursor);
+
+/* Replies with the row's status and no body. */
+int call_reply_empty(struct call *call);
+
+/* Replies with the row's status and a body of this media type, taken over from *body. */
+int call_reply_body(struct call *call, const char *media_type, struct buf *body);
+
+#endif
