@@ -125,11 +125,17 @@ struct uuid store_col_id(struct store_rows *rows, int column);
 int store_bulk_ids(struct store_txn *t, const struct uuid *ids, size_t n);
 int store_bulk_texts(struct store_txn *t, const struct str *texts, size_t n);
 
+/* The locks there are, so that two purposes never share a number. */
+enum store_lock_number {
+    STORE_LOCK_TRAIL = 1, /* the trail and the revocation feed: their order is that of commits */
+    STORE_LOCK_OPERATORS  /* counting the operators that are left */
+};
+
 /*
- * Serialises the transactions of all nodes that take the lock of this number, until they end.
- * Taken before anything that the lock guards is read.
+ * Serialises the transactions of all nodes that take this lock, until they end. Taken before
+ * anything that the lock guards is read; taking it again in one transaction does nothing more.
  */
-int store_lock(struct store_txn *t, int64_t number);
+int store_lock(struct store_txn *t, enum store_lock_number number);
 
 /* Wakes every watch of every process when the transaction commits. */
 int store_wake(struct store_txn *t);

@@ -92,13 +92,12 @@ CREATE TABLE families (
 CREATE INDEX families_by_user ON families (user_id, id);
 CREATE INDEX families_by_expiry ON families (expires_at);
 
--- What was ended or changed, in order; every node follows it.
+-- What was ended or changed, in the order of the commits; every node follows it.
 CREATE TABLE feed (
     seq {{serial}},
     at BIGINT NOT NULL,
-    kind TEXT NOT NULL,                  -- family, user, change
-    subject_id BYTEA NOT NULL,           -- the family's or the user's id
-    not_before BIGINT NOT NULL,          -- of kind user: families begun at or before are ended
+    kind TEXT NOT NULL,                  -- family (ended), user (look again), all (look at all again)
+    subject_id BYTEA,                    -- the family's or the user's id
     expires_at BIGINT NOT NULL           -- when no access token can be touched by it any more
 );
 CREATE INDEX feed_by_expiry ON feed (expires_at);

@@ -1,0 +1,233 @@
+#include "sessions/feed.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    BATCH = 5000,
+    WAIT_MS = 500,
+    RETRY_MS = 200,
+    REAP_EVERY_MS = 5000,
+    OVERLAP = 64 /* entries read again each time: applying one twice changes nothing */
+};
+
+/* Also taken by the trail: see the header. */
+static int append(struct store_txn *t, struct str kind, const struct uuid *subject, int64_t now,
+                  int64_t expires_at)
+{
+    int r = store_lock(t, STORE_LOCK_TRAIL);
+
+    if (r == 0)
+        r = store_exec(t, "INSERT INTO feed (at, kind, subject_id, expires_at) "
+                          "VALUES ($1, $2, $3, $4)",
+                       NULL,
+                       PARAMS(P_INT(now), P_TEXT(kind), subject ? P_ID(subject) : P_NULL,
+                              P_INT(expires_at)));
+    return r ? r : store_wake(t);
+}
+
+int feed_family(struct store_txn *t, const struct uuid *family_id, int64_t now,
+                int64_t expires_at)
+{
+    return append(t, STR("family"), family_id, now, expires_at);
+}
+
+int feed_user(struct store_txn *t, const struct uuid *user_id, int64_t now, int64_t expires_at)
+{
+    return append(t, STR("user"), user_id, now, expires_at);
+}
+
+int feed_all(struct store_txn *t, int64_t now, int64_t expires_at)
+{
+    return append(t, STR("all"), NULL, now, expires_at);
+}
+
+int feed_families_of(struct store_txn *t, const struct uuid *user_id, int64_t revoked_at,
+                     int64_t expires_at)
+{
+    int r = store_lock(t, STORE_LOCK_TRAIL);
+
+    if (r == 0)
+        r = store_exec(t, "INSERT INTO feed (at, kind, subject_id, expires_at) "
+                          "SELECT revoked_at, 'family', id, $3 FROM families "
+                          "WHERE user_id = $1 AND revoked_at = $2",
+                       NULL, PARAMS(P_ID(user_id), P_INT(revoked_at), P_INT(expires_at)));
+    return r ? r : store_wake(t);
+}
+
+struct reaping {
+    int64_t now, limit, deleted;
+};
+
+static int reap_job(struct store_txn *t, void *arg)
+{
+    struct reaping *reaping = arg;
+
+    return store_exec(t, "DELETE FROM feed WHERE seq IN "
+                         "(SELECT seq FROM feed WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                      &reaping->deleted, PARAMS(P_INT(reaping->now), P_INT(reaping->limit)));
+}
+
+int feed_reap(struct store *s, int64_t now, int64_t limit, int64_t *ret_deleted)
+{
+    struct reaping reaping = {now, limit, 0};
+    int r = store_write(s, reap_job, &reaping);
+
+    if (r == 0)
+        *ret_deleted = reaping.deleted;
+    return r;
+}
+
+struct feed_follower {
+    struct store *store;
+    struct gate *gate;
+    struct feed_listener listener;
+    struct store_watch *watch;
+    pthread_t thread;
+    atomic_bool stopping;
+    _Atomic int64_t read_at; /* monotonic ms */
+    int64_t last;            /* the highest number seen */
+};
+
+static int apply(struct feed_follower *f, struct store_rows *rows)
+{
+    struct str kind = store_col_text(rows, 1);
+    struct uuid id = store_col_id(rows, 2);
+    int64_t seq = store_col_int(rows, 0);
+    bool news = seq > f->last;
+
+    if (news)
+        f->last = seq;
+    if (str_eq(kind, STR("family"))) {
+        int r = gate_end_family(f->gate, &id, store_col_int(rows, 3));
+        if (r == 0 && news && f->listener.family_ended)
+            f->listener.family_ended(f->listener.context, &id);
+        return r;
+    }
+    /* Anything unknown comes from a newer node: looking at all again is right for all of them. */
+    bool one = str_eq(kind, STR("user"));
+    if (one)
+        gate_account_forget(f->gate, &id);
+    else if (news)
+        gate_forget_all(f->gate);
+    if (news && f->listener.user_changed)
+        f->listener.user_changed(f->listener.context, one ? &id : NULL);
+    return 0;
+}
+
+struct reading {
+    struct feed_follower *follower;
+    int64_t after, count, last_read;
+};
+
+static int read_job(struct store_txn *t, void *arg)
+{
+    struct reading *reading = arg;
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    int r = store_query(t, "SELECT seq, kind, subject_id, expires_at FROM feed "
+                           "WHERE seq > $1 ORDER BY seq LIMIT 5000",
+                        &rows, PARAMS(P_INT(reading->after)));
+
+    reading->count = 0;
+    while (r == 0 && (r = store_rows_next(rows)) == 1) {
+        reading->count++;
+        reading->last_read = store_col_int(rows, 0);
+        r = apply(reading->follower, rows);
+    }
+    return r;
+}
+
+/* Reads from the overlap to the end, in batches. */
+static int read_on(struct feed_follower *f)
+{
+    struct reading reading = {f, f->last > OVERLAP ? f->last - OVERLAP : 0, 0, 0};
+    int r;
+
+    do {
+        r = store_read(f->store, read_job, &reading);
+        reading.after = reading.last_read;
+    } while (r == 0 && reading.count == BATCH);
+    if (r == 0)
+        atomic_store(&f->read_at, clock_mono());
+    return r;
+}
+
+static void wait_a_little(void)
+{
+    struct timespec t = {0, RETRY_MS * 1000000L};
+
+    nanosleep(&t, NULL);
+}
+
+static void *follow(void *arg)
+{
+    struct feed_follower *f = arg;
+    int64_t reaped_at = clock_mono();
+    bool failing = false;
+
+    while (!atomic_load(&f->stopping)) {
+        int r = store_watch_wait(f->watch, WAIT_MS);
+        if (r == 0)
+            r = read_on(f);
+        if (r < 0 && !failing)
+            log_fault("the revocation feed cannot be read", r);
+        if (r == 0 && failing)
+            log_info("the revocation feed is read again");
+        failing = r < 0;
+        if (failing && !atomic_load(&f->stopping))
+            wait_a_little();
+        if (clock_mono() - reaped_at >= REAP_EVERY_MS) {
+            gate_reap(f->gate, clock_now());
+            reaped_at = clock_mono();
+        }
+    }
+    return NULL;
+}
+
+int feed_follow(struct store *s, struct gate *g, const struct feed_listener *listener,
+                struct feed_follower **ret)
+{
+    struct feed_follower *f = calloc(1, sizeof *f);
+
+    if (!f)
+        return fault_set(FAULT_MEMORY, "no memory for the feed's follower");
+    *f = (struct feed_follower){.store = s, .gate = g};
+    if (listener)
+        f->listener = *listener;
+    /* The watch opens before the first read, so that no commit falls between them. */
+    int r = store_watch_open(s, &f->watch);
+    if (r == 0)
+        r = read_on(f);
+    if (r == 0) {
+        int error = pthread_create(&f->thread, NULL, follow, f);
+        if (error)
+            r = fault_errno(FAULT_INTERNAL, error, "cannot start the feed's follower");
+    }
+    if (r) {
+        store_watch_close(f->watch);
+        free(f);
+        return r;
+    }
+    *ret = f;
+    return 0;
+}
+
+void feed_follower_stop(struct feed_follower *f)
+{
+    if (!f)
+        return;
+    atomic_store(&f->stopping, true);
+    store_watch_stop(f->watch);
+    pthread_join(f->thread, NULL);
+    store_watch_close(f->watch);
+    free(f);
+}
+
+int64_t feed_follower_lag(const struct feed_follower *f)
+{
+    return clock_mono() - atomic_load(&f->read_at);
+}
