@@ -11,8 +11,7 @@ enum {
     BATCH = 5000,
     WAIT_MS = 500,
     RETRY_MS = 200,
-    REAP_EVERY_MS = 5000,
-    OVERLAP = 64 /* entries read again each time: applying one twice changes nothing */
+    REAP_EVERY_MS = 5000
 };
 
 /* Also taken by the trail: see the header. */
@@ -67,8 +66,10 @@ static int reap_job(struct store_txn *t, void *arg)
 {
     struct reaping *reaping = arg;
 
+    /* The newest entry stays, whatever its age: numbers must never begin again. */
     return store_exec(t, "DELETE FROM feed WHERE seq IN "
-                         "(SELECT seq FROM feed WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                         "(SELECT seq FROM feed WHERE expires_at <= $1 AND "
+                         "seq < (SELECT max(seq) FROM feed) ORDER BY expires_at LIMIT $2)",
                       &reaping->deleted, PARAMS(P_INT(reaping->now), P_INT(reaping->limit)));
 }
 
@@ -90,21 +91,17 @@ struct feed_follower {
     pthread_t thread;
     atomic_bool stopping;
     _Atomic int64_t read_at; /* monotonic ms */
-    int64_t last;            /* the highest number seen */
+    int64_t last;            /* the highest number applied */
 };
 
 static int apply(struct feed_follower *f, struct store_rows *rows)
 {
     struct str kind = store_col_text(rows, 1);
     struct uuid id = store_col_id(rows, 2);
-    int64_t seq = store_col_int(rows, 0);
-    bool news = seq > f->last;
 
-    if (news)
-        f->last = seq;
     if (str_eq(kind, STR("family"))) {
         int r = gate_end_family(f->gate, &id, store_col_int(rows, 3));
-        if (r == 0 && news && f->listener.family_ended)
+        if (r == 0 && f->listener.family_ended)
             f->listener.family_ended(f->listener.context, &id);
         return r;
     }
@@ -112,16 +109,16 @@ static int apply(struct feed_follower *f, struct store_rows *rows)
     bool one = str_eq(kind, STR("user"));
     if (one)
         gate_account_forget(f->gate, &id);
-    else if (news)
+    else
         gate_forget_all(f->gate);
-    if (news && f->listener.user_changed)
+    if (f->listener.user_changed)
         f->listener.user_changed(f->listener.context, one ? &id : NULL);
     return 0;
 }
 
 struct reading {
     struct feed_follower *follower;
-    int64_t after, count, last_read;
+    int64_t after, count;
 };
 
 static int read_job(struct store_txn *t, void *arg)
@@ -129,27 +126,29 @@ static int read_job(struct store_txn *t, void *arg)
     struct reading *reading = arg;
     struct store_rows *rows _cleanup_rows_ = NULL;
     int r = store_query(t, "SELECT seq, kind, subject_id, expires_at FROM feed "
-                           "WHERE seq > $1 ORDER BY seq LIMIT 5000",
-                        &rows, PARAMS(P_INT(reading->after)));
+                           "WHERE seq > $1 ORDER BY seq LIMIT $2",
+                        &rows, PARAMS(P_INT(reading->follower->last), P_INT(BATCH)));
 
+    reading->after = reading->follower->last;
     reading->count = 0;
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
         reading->count++;
-        reading->last_read = store_col_int(rows, 0);
+        reading->after = store_col_int(rows, 0);
         r = apply(reading->follower, rows);
     }
     return r;
 }
 
-/* Reads from the overlap to the end, in batches. */
+/* Reads what is new to the end, in batches. */
 static int read_on(struct feed_follower *f)
 {
-    struct reading reading = {f, f->last > OVERLAP ? f->last - OVERLAP : 0, 0, 0};
+    struct reading reading = {.follower = f};
     int r;
 
     do {
         r = store_read(f->store, read_job, &reading);
-        reading.after = reading.last_read;
+        if (r == 0)
+            f->last = reading.after;
     } while (r == 0 && reading.count == BATCH);
     if (r == 0)
         atomic_store(&f->read_at, clock_mono());
