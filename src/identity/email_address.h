@@ -1,0 +1,22 @@
+/*
+ * The addresses people sign in with, in the one form in which they are stored and compared.
+ * Rooms: identity and below. Ownership: the caller's memory. Threads: any.
+ */
+#ifndef HOLDFAST_EMAIL_ADDRESS_H
+#define HOLDFAST_EMAIL_ADDRESS_H
+
+#include "base/str.h"
+
+/* RFC 5321, section 4.5.3.1; the whole is a path of 256 without its angle brackets. */
+enum { EMAIL_ADDRESS_MAX = 254, EMAIL_LOCAL_MAX = 64, EMAIL_LABEL_MAX = 63 };
+enum { EMAIL_ADDRESS_SIZE = EMAIL_ADDRESS_MAX + 1 };
+
+/*
+ * Writes typed in lower case with a NUL. Accepts what RFC 5321, section 4.1.2, calls a Dot-string
+ * before the @ (so no quotes) and at least two labels of letters, digits and inner hyphens behind
+ * it, the last not all digits (so no address literals); ASCII only. Nothing is trimmed or mended.
+ * Returns 0 with *ret_n the length, or 1 where typed is not such an address.
+ */
+int email_address_normalise(struct str typed, char ret_address[EMAIL_ADDRESS_SIZE], size_t *ret_n);
+
+#endif

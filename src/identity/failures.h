@@ -1,0 +1,86 @@
+/*
+ * Failed sign-ins of existing accounts, counted in memory and written in batches, so that the
+ * sign-in path itself writes nothing when it fails: known and unknown accounts cost the same.
+ * Rooms: identity and below. Ownership: failures_free. Threads: any, except that one thread at a
+ * time flushes; the functions on a transaction run inside a job.
+ *
+ * An attempt is admitted before its password is verified and settled after it, and what is not yet
+ * settled counts as failed: however many guesses run in parallel, no more than the limit's worth
+ * of consecutive ones is verified on this node before the account is locked. Other nodes' counts
+ * are seen as of their last flush. A crash loses what was not flushed.
+ *
+ * In order: user_find_by_email -> failures_admit -> verify (or the dummy, where refused) ->
+ * failures_settle exactly once for each admission. On success the transaction that begins the
+ * session also calls user_clear_failures.
+ */
+#ifndef HOLDFAST_FAILURES_H
+#define HOLDFAST_FAILURES_H
+
+#include "base/uuid.h"
+#include "identity/user.h"
+#include "store/store.h"
+
+/* Accounts with failures between two flushes; past it attempts are refused as if locked. */
+enum { FAILURES_ACCOUNTS = 65536 };
+
+enum failures_outcome { FAILURES_LOCKED = 1 };
+
+enum failures_result {
+    FAILURES_SUCCESS,  /* everything right: the consecutive count begins anew */
+    FAILURES_FAILURE,  /* wrong password or code */
+    FAILURES_ABANDONED /* nothing was learnt: a fault, or a code is still missing */
+};
+
+struct failures;
+
+/* limit: consecutive failures that lock (LOGIN_LOCK_AFTER; 0: never). Returns 0 or FAULT_MEMORY. */
+int failures_new(int64_t limit, struct failures **ret);
+void failures_free(struct failures *f);
+
+/* A reloaded configuration's limit. */
+void failures_set_limit(struct failures *f, int64_t limit);
+
+/*
+ * Whether the user's password may be verified now. Returns 0 (to be settled), FAILURES_LOCKED where
+ * the user is locked or would be once what is in memory is written, or FAULT_MEMORY.
+ */
+int failures_admit(struct failures *f, const struct user *user);
+
+/* The end of an admitted attempt. */
+void failures_settle(struct failures *f, const struct uuid *user_id, enum failures_result result);
+
+/* Forgets the consecutive failures held in memory: for users whom the feed says have changed. */
+void failures_forget(struct failures *f, const struct uuid *user_id);
+
+/* One user's part of a flush. */
+struct failures_note {
+    struct uuid user_id, tenant_id;
+    int64_t count; /* failures since the flush before */
+    bool locked;   /* this flush locked the account */
+};
+
+/*
+ * Called inside the flush's transaction, so that the lock's feed entry, trail record and notice are
+ * written with it; may run more than once. A fault rolls all back.
+ */
+typedef int failures_told(struct store_txn *t, const struct failures_note *notes, size_t n,
+                          void *arg);
+
+/*
+ * Writes what was counted since the last flush: login_failures of now's hour, users.failed_logins,
+ * users.locked_at. told may be NULL; it is not called where there is nothing. On a fault
+ * (forwarded) the counts are kept for the next flush. Returns 0 or a fault.
+ */
+int failures_flush(struct failures *f, struct store *s, int64_t now, failures_told *told,
+                   void *arg);
+
+/* How many accounts are held in memory: for /metrics. */
+size_t failures_held(struct failures *f);
+
+/* Flushed failures of the user in the last 24 hours, by whole hours. Returns 0 or a fault. */
+int failures_24h(struct store_txn *t, const struct uuid *user_id, int64_t now, int64_t *ret_count);
+
+/* Removes at most max rows older than 48 hours. ret_removed may be NULL. Returns 0 or a fault. */
+int failures_reap(struct store_txn *t, int64_t now, int64_t max, int64_t *ret_removed);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * What a user wishes to receive.
+ * Rooms: identity and below. Threads: inside a job.
+ */
+#ifndef HOLDFAST_PREFERENCES_H
+#define HOLDFAST_PREFERENCES_H
+
+#include "base/uuid.h"
+#include "store/store.h"
+
+struct preferences {
+    bool email_security; /* security notices by mail */
+    bool email_product;  /* everything else by mail */
+    int64_t updated_at;  /* 0: never set, these are the defaults (both true) */
+};
+
+/* Returns 0 or a fault. */
+int preferences_get(struct store_txn *t, const struct uuid *user_id,
+                    struct preferences *ret_preferences);
+
+/* updated_at is when. The user exists. Returns 0 or a fault. */
+int preferences_put(struct store_txn *t, const struct uuid *user_id,
+                    const struct preferences *preferences);
+
+#endif

@@ -1,0 +1,148 @@
+/*
+ * Users: who may sign in, with what, and in which state.
+ * Rooms: identity and below. Ownership: strings live in the caller's arena. Threads: inside a job.
+ *
+ * Nothing here writes the feed, the trail or a notice: the caller adds those to its transaction.
+ *
+ * A tenant parameter is the caller's bound: an id of another tenant is USER_UNKNOWN; NULL (for
+ * operators and for what the server does itself) means any.
+ *
+ * disabled: an administrator's decision. locked_at: too many consecutive failed sign-ins, or an
+ * administrator; lifted by an administrator or operator only, never by time or a right password.
+ */
+#ifndef HOLDFAST_USER_H
+#define HOLDFAST_USER_H
+
+#include "base/arena.h"
+#include "base/uuid.h"
+#include "identity/role.h"
+#include "store/store.h"
+
+enum user_outcome {
+    USER_UNKNOWN = 1,
+    USER_EXISTS,       /* the address is another user's */
+    USER_LAST_OPERATOR /* the change would leave the installation without an enabled operator */
+};
+
+enum email_status { EMAIL_OK, EMAIL_INVALID, EMAIL_UNSUBSCRIBED };
+
+/* "ok", "invalid", "unsubscribed". */
+struct str email_status_name(enum email_status status);
+
+struct user {
+    struct uuid id, tenant_id;
+    struct str email;
+    enum role role;
+    struct str password_hash;
+    int64_t password_changed_at;
+    bool password_temporary; /* must be replaced before anything else */
+    bool disabled;
+    int64_t locked_at;     /* 0: not locked */
+    int64_t failed_logins; /* consecutive, as last flushed (identity/failures.h) */
+    enum email_status email_status;
+    int64_t not_before; /* families begun at or before this time are ended */
+    bool mfa_active;
+    int64_t created_at, updated_at;
+};
+
+/* Whether a right password lets the user in. */
+static inline bool user_may_sign_in(const struct user *u)
+{
+    return !u->disabled && u->locked_at == 0;
+}
+
+/* Each returns 0, USER_UNKNOWN or a fault. email is normalised (identity/email_address.h). */
+int user_find(struct store_txn *t, struct arena *a, const struct uuid *tenant,
+              const struct uuid *id, struct user *ret_user);
+int user_find_by_email(struct store_txn *t, struct arena *a, const struct uuid *tenant,
+                       struct str email, struct user *ret_user);
+
+struct user_new {
+    struct uuid tenant_id;
+    struct str email; /* normalised */
+    enum role role;
+    struct str password_hash;
+    bool password_temporary;
+};
+
+/* Returns 0, USER_EXISTS (the transaction stays usable) or a fault. */
+int user_insert(struct store_txn *t, const struct user_new *user, int64_t now, struct uuid *ret_id);
+
+struct user_query {
+    const struct uuid *tenant; /* NULL: all */
+    const struct uuid *after;  /* the last id of the page before; NULL: from the start */
+    struct str email_prefix;   /* lower case; empty: any */
+    size_t limit;
+};
+
+/* Users by ascending id (so by age), in an array of the arena. Returns 0 or a fault. */
+int user_list(struct store_txn *t, struct arena *a, const struct user_query *query,
+              struct user **ret_users, size_t *ret_n);
+
+/* What to change; NULL leaves a field as it is. */
+struct user_patch {
+    const struct str *email; /* normalised; a new one has EMAIL_OK */
+    const enum role *role;
+    const bool *disabled;
+    const bool *locked; /* false also clears the consecutive failures */
+};
+
+/* The user before and after: what the caller's feed and trail entries are made of. */
+struct user_change {
+    struct user before, after;
+};
+
+/*
+ * Returns 0, USER_UNKNOWN, USER_LAST_OPERATOR (by disabling, locking or demoting), USER_EXISTS (the
+ * job must then return: the transaction may be unusable), or a fault.
+ */
+int user_update(struct store_txn *t, struct arena *a, const struct uuid *tenant,
+                const struct uuid *id, const struct user_patch *patch, int64_t now,
+                struct user_change *ret_change);
+
+/*
+ * Removes the user and all that hangs on them (codes, preferences, notices, devices, families).
+ * ret_user (in the arena) is who it was. Returns 0, USER_UNKNOWN, USER_LAST_OPERATOR or a fault.
+ */
+int user_delete(struct store_txn *t, struct arena *a, const struct uuid *tenant,
+                const struct uuid *id, struct user *ret_user);
+
+/* Sets a chosen (or temporary) password. Returns 0, USER_UNKNOWN or a fault. */
+int user_set_password(struct store_txn *t, const struct uuid *id, struct str hash, bool temporary,
+                      int64_t now);
+
+/*
+ * Replaces the hash of an unchanged password by one of today's cost; does nothing where the
+ * password was changed meanwhile. Returns 0 or a fault.
+ */
+int user_rehash(struct store_txn *t, const struct uuid *id, struct str old_hash,
+                struct str new_hash);
+
+/*
+ * One more consecutive failed sign-in; at the limit (0: never) the user is locked. For what does
+ * not go through identity/failures.h. *ret_locked: whether this one locked it. Returns 0,
+ * USER_UNKNOWN or a fault.
+ */
+int user_record_failure(struct store_txn *t, const struct uuid *id, int64_t limit, int64_t now,
+                        bool *ret_locked);
+
+/* Forgets the consecutive failures after a success, unless locked. Returns 0 or a fault. */
+int user_clear_failures(struct store_txn *t, const struct uuid *id);
+
+/* Ends all families begun at or before at; never goes back. Returns 0, USER_UNKNOWN or a fault. */
+int user_set_not_before(struct store_txn *t, const struct uuid *id, int64_t at);
+
+/* As above for the users in bulk_ids. ret_changed (may be NULL): how many. Returns 0 or a fault. */
+int user_set_not_before_bulk(struct store_txn *t, int64_t at, int64_t *ret_changed);
+
+/* Returns 0, USER_UNKNOWN or a fault. */
+int user_set_email_status(struct store_txn *t, const struct uuid *id, enum email_status status,
+                          int64_t now);
+
+/* How many users there are, in the tenant or (NULL) in all. Returns 0 or a fault. */
+int user_count(struct store_txn *t, const struct uuid *tenant, int64_t *ret_count);
+
+/* How many operators are not disabled. Returns 0 or a fault. */
+int user_count_operators(struct store_txn *t, int64_t *ret_count);
+
+#endif
