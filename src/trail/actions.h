@@ -1,0 +1,56 @@
+/*
+ * The actions that the trail knows. Whoever needs another adds a line here; names never change
+ * once released, because records hold them.
+ * Rooms: trail and below. Threads: any.
+ */
+#ifndef HOLDFAST_TRAIL_ACTIONS_H
+#define HOLDFAST_TRAIL_ACTIONS_H
+
+#include "base/str.h"
+
+/* X(constant, name, what a record of it says) */
+#define TRAIL_ACTIONS(X)                                                                           \
+    X(TENANT_CREATE, "tenant.create", "a tenant was created")                                      \
+    X(USER_CREATE, "user.create", "an account was created")                                        \
+    X(USER_UPDATE, "user.update", "an account's address, role or state was changed")               \
+    X(USER_DISABLE, "user.disable", "an account was disabled")                                     \
+    X(USER_ENABLE, "user.enable", "a disabled account was enabled")                                \
+    X(USER_DELETE, "user.delete", "an account was deleted")                                        \
+    X(USER_LOGIN, "user.login", "someone signed in")                                               \
+    X(USER_LOGIN_BURST, "user.login_burst", "sign-ins of an account failed repeatedly")            \
+    X(USER_LOCKED, "user.locked", "too many failures locked an account")                           \
+    X(USER_UNLOCK, "user.unlock", "a locked account was unlocked")                                 \
+    X(SESSION_REVOKE, "session.revoke", "one session was ended")                                   \
+    X(SESSION_REVOKE_USER, "session.revoke_user", "all sessions of a user were ended")             \
+    X(SESSION_REVOKE_MASS, "session.revoke_mass", "the sessions of a list of users were ended")    \
+    X(SESSION_REUSE, "session.reuse", "a used refresh token came back: its session was ended")     \
+    X(SESSION_FORWARD, "session.forward", "a token ahead of a restored row moved it forward")      \
+    X(SESSION_LOGOUT, "session.logout", "a user ended a session of their own")                     \
+    X(PASSWORD_CHANGE, "password.change", "a user changed their password")                         \
+    X(PASSWORD_RESET, "password.reset", "an administrator set a temporary password")               \
+    X(MFA_ENABLE, "mfa.enable", "a second factor was activated")                                   \
+    X(MFA_DISABLE, "mfa.disable", "a second factor was removed")                                   \
+    X(MFA_RECOVERY, "mfa.recovery", "a recovery code was used")                                    \
+    X(MFA_RENEW, "mfa.renew", "recovery codes were made anew")                                     \
+    X(PREFERENCES_UPDATE, "preferences.update", "what a user wants to be told was changed")        \
+    X(ADMIN_REQUEST, "admin.request", "an administrative route was called")                        \
+    X(SERVER_START, "server.start", "a server began to serve")                                     \
+    X(SERVER_STOP, "server.stop", "a server stopped in order")                                     \
+    X(CONFIG_RELOAD, "config.reload", "changed settings took effect")                              \
+    X(TRAIL_EXPORT, "trail.export", "records of the trail were exported")
+
+enum trail_action {
+#define TRAIL_ACTION_ENUM(constant, name, help) TRAIL_##constant,
+    TRAIL_ACTIONS(TRAIL_ACTION_ENUM)
+#undef TRAIL_ACTION_ENUM
+        TRAIL_ACTION_COUNT
+};
+
+/* The action's name and what it says; NULL for a number that is no action. */
+const char *trail_action_name(enum trail_action action);
+const char *trail_action_help(enum trail_action action);
+
+/* Returns 0, or 1 where no action has this name. */
+int trail_action_parse(struct str name, enum trail_action *ret_action);
+
+#endif
