@@ -1,0 +1,33 @@
+/*
+ * Rotation of refresh tokens: one compare-and-swap, a deterministic successor, a fixed window of
+ * grace, and the end of a family whose used token comes back (RFC 9700, section 4.14.2).
+ *
+ * Rooms: sessions and below. Ownership: the grant's texts live in the arena. Threads: workers.
+ */
+#ifndef HOLDFAST_SESSIONS_REFRESH_H
+#define HOLDFAST_SESSIONS_REFRESH_H
+
+#include "sessions/sessions.h"
+
+enum refresh_outcome {
+    REFRESH_INVALID = 1, /* not a token of ours; nothing is ended by it */
+    REFRESH_EXPIRED,
+    REFRESH_REVOKED,
+    REFRESH_REUSED /* an authentic, used token: its family has just been ended */
+};
+
+struct refresh_input {
+    struct str token;
+    struct str ip, user_agent;
+    struct uuid request_id;
+    int64_t now;
+};
+
+/*
+ * Exchanges a refresh token for a grant. When 0 is returned the rotation is on disk. Returns 0, an
+ * enum refresh_outcome or a fault.
+ */
+int session_refresh(struct sessions *s, struct arena *a, const struct refresh_input *input,
+                    struct session_grant *ret);
+
+#endif

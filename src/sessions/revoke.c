@@ -1,0 +1,274 @@
+#include "sessions/revoke.h"
+
+#include "base/fault.h"
+#include "base/json.h"
+#include "identity/notification.h"
+
+/* A session is active while it is neither ended nor over: the words of every statement here. */
+#define ACTIVE(now) "revoked_at IS NULL AND expires_at > " now " AND idle_expires_at > " now
+
+static const char find_sql[] =
+    "SELECT f.user_id, f.tenant_id, u.email, u.tenant_id FROM families f "
+    "JOIN users u ON u.id = f.user_id WHERE f.id = $1";
+static const char end_one_sql[] =
+    "UPDATE families SET revoked_at = $2, revoked_reason = $3 WHERE id = $1 AND " ACTIVE("$2");
+static const char end_all_sql[] =
+    "UPDATE families SET revoked_at = $2, revoked_reason = $3 WHERE user_id = $1 AND " ACTIVE("$2");
+static const char end_others_sql[] =
+    "UPDATE families SET revoked_at = $2, revoked_reason = $3 "
+    "WHERE user_id = $1 AND id <> $4 AND " ACTIVE("$2");
+static const char newest_sql[] =
+    "SELECT coalesce(max(created_at), 0) FROM families WHERE user_id = $1";
+static const char ended_at_sql[] =
+    "SELECT id, expires_at FROM families WHERE user_id = $1 AND revoked_at = $2";
+
+/* A JSON object of the reason and, where n is not negative, how many sessions it ended. */
+static int write_detail(struct buf *out, struct str reason, int64_t n)
+{
+    struct json_writer w = json_writer(out);
+
+    json_object_begin(&w);
+    json_key(&w, "reason");
+    json_str(&w, reason);
+    if (n >= 0) {
+        json_key(&w, "sessions");
+        json_int(&w, n);
+    }
+    json_object_end(&w);
+    return buf_fault(out);
+}
+
+struct ending {
+    struct sessions *s;
+    const struct trail_actor *actor;
+    const struct uuid *tenant, *id;
+    struct str reason;
+    int64_t now;
+    enum trail_action action;
+    bool own;               /* the actor's own session: no notice, and others' are unknown */
+    struct str reused_from; /* of a token that came back: where from */
+    int64_t ended;
+};
+
+static int tell_and_record(struct store_txn *t, struct ending *e, const struct uuid *tenant,
+                           const struct uuid *user, struct str email,
+                           enum notification_kind kind, struct str told)
+{
+    struct buf detail _cleanup_buf_ = buf_init(4096);
+    int r = e->own ? 0 : notification_add(t, tenant, user, kind, told, e->now);
+
+    if (r == 0)
+        r = write_detail(&detail, e->reason, e->ended);
+    if (r)
+        return r;
+    struct trail_event event = {.action = e->action,
+                                .tenant_id = *tenant,
+                                .subject_id = *user,
+                                .subject = email,
+                                .detail = buf_str(&detail)};
+    return trail_append(e->s->trail, t, e->actor, &event);
+}
+
+static int end_family(struct store_txn *t, struct ending *e, struct store_rows *rows)
+{
+    struct uuid user = store_col_id(rows, 0), tenant = store_col_id(rows, 1);
+    struct str email = store_col_text(rows, 2);
+    int r = store_exec(t, end_one_sql, &e->ended,
+                       PARAMS(P_ID(e->id), P_INT(e->now), P_TEXT(e->reason)));
+
+    if (r || e->ended == 0)
+        return r;
+    r = feed_family(t, e->id, e->now, session_access_horizon(e->now));
+    if (r)
+        return r;
+    struct str told = e->reason;
+    enum notification_kind kind = NOTIFICATION_SESSION_REVOKED;
+    if (e->reused_from.n) {
+        kind = NOTIFICATION_TOKEN_REUSED;
+        told = e->reused_from;
+    }
+    return tell_and_record(t, e, &tenant, &user, email, kind, told);
+}
+
+static int family_job(struct store_txn *t, void *arg)
+{
+    struct ending *e = arg;
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    int r = store_query(t, find_sql, &rows, PARAMS(P_ID(e->id)));
+
+    e->ended = 0;
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r <= 0)
+        return r ? r : REVOKE_UNKNOWN;
+    struct uuid user = store_col_id(rows, 0), tenant = store_col_id(rows, 3);
+    if ((e->tenant && !uuid_eq(e->tenant, &tenant)) ||
+        (e->own && !uuid_eq(&e->actor->user_id, &user)))
+        return REVOKE_UNKNOWN;
+    return end_family(t, e, rows);
+}
+
+/* Runs the job and puts what it ended into this node's gate before anyone is answered. */
+static int run_family(struct ending *e, int64_t *ret_ended)
+{
+    int r = store_write(e->s->store, family_job, e);
+
+    if (r == 0 && e->ended)
+        r = gate_end_family(e->s->gate, e->id, session_access_horizon(e->now));
+    if (r)
+        return r;
+    metric_add(&e->s->counters.revocations, (uint64_t)e->ended);
+    *ret_ended = e->ended;
+    return 0;
+}
+
+int session_revoke_family(struct sessions *s, const struct trail_actor *actor,
+                          const struct uuid *tenant, const struct uuid *family_id,
+                          struct str reason, int64_t now, int64_t *ret_ended)
+{
+    struct ending e = {.s = s,
+                       .actor = actor,
+                       .tenant = tenant,
+                       .id = family_id,
+                       .reason = reason,
+                       .now = now,
+                       .action = TRAIL_SESSION_REVOKE};
+
+    return run_family(&e, ret_ended);
+}
+
+int session_logout(struct sessions *s, const struct trail_actor *actor,
+                   const struct uuid *family_id, int64_t now, int64_t *ret_ended)
+{
+    struct ending e = {.s = s,
+                       .actor = actor,
+                       .id = family_id,
+                       .reason = STR("logout"),
+                       .now = now,
+                       .action = TRAIL_SESSION_LOGOUT,
+                       .own = true};
+
+    return run_family(&e, ret_ended);
+}
+
+int session_revoke_reused(struct sessions *s, const struct trail_actor *actor,
+                          const struct uuid *family_id, struct str from, int64_t now)
+{
+    int64_t ended;
+    struct ending e = {.s = s,
+                       .actor = actor,
+                       .id = family_id,
+                       .reason = STR("token reused"),
+                       .now = now,
+                       .action = TRAIL_SESSION_REUSE,
+                       .reused_from = from};
+
+    return run_family(&e, &ended);
+}
+
+/* Past every family there is, also one that a node with a fast clock began. */
+static int end_epoch(struct store_txn *t, const struct uuid *user_id, int64_t now)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    int r = store_query(t, newest_sql, &rows, PARAMS(P_ID(user_id)));
+
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r < 0)
+        return r;
+    int64_t newest = store_col_int(rows, 0);
+    return user_set_not_before(t, user_id, newest > now ? newest : now);
+}
+
+int session_end_all(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,
+                    struct str reason, int64_t now, int64_t *ret_ended)
+{
+    int64_t ended, horizon = session_access_horizon(now);
+    int r;
+
+    if (keep)
+        r = store_exec(t, end_others_sql, &ended,
+                       PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason), P_ID(keep)));
+    else
+        r = store_exec(t, end_all_sql, &ended,
+                       PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason)));
+    if (r == 0 && !keep)
+        r = end_epoch(t, user_id, now);
+    /* Families for those who hold sockets of theirs; the user for who caches the account. */
+    if (r == 0)
+        r = feed_families_of(t, user_id, now, horizon);
+    if (r == 0)
+        r = feed_user(t, user_id, now, horizon);
+    if (r == 0)
+        *ret_ended = ended;
+    return r;
+}
+
+struct settling {
+    struct sessions *s;
+    const struct uuid *user_id;
+    int64_t revoked_at;
+};
+
+static int settle_job(struct store_txn *t, void *arg)
+{
+    struct settling *settling = arg;
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    int r = store_query(t, ended_at_sql, &rows,
+                        PARAMS(P_ID(settling->user_id), P_INT(settling->revoked_at)));
+
+    while (r == 0 && (r = store_rows_next(rows)) == 1) {
+        struct uuid id = store_col_id(rows, 0);
+        r = gate_end_family(settling->s->gate, &id, session_access_horizon(settling->revoked_at));
+    }
+    return r;
+}
+
+int session_settle_user(struct sessions *s, const struct uuid *user_id, int64_t revoked_at)
+{
+    struct settling settling = {s, user_id, revoked_at};
+
+    gate_account_forget(s->gate, user_id);
+    failures_forget(s->failures, user_id);
+    return store_read(s->store, settle_job, &settling);
+}
+
+static int user_job(struct store_txn *t, void *arg)
+{
+    struct ending *e = arg;
+    struct arena arena _cleanup_arena_ = arena_init(16 * 1024);
+    struct user user;
+    int r = user_find(t, &arena, e->tenant, e->id, &user);
+
+    if (r)
+        return r == USER_UNKNOWN ? REVOKE_UNKNOWN : r;
+    r = session_end_all(t, e->id, NULL, e->reason, e->now, &e->ended);
+    if (r)
+        return r;
+    /* Nothing ended, nobody to tell; that it was asked for is recorded all the same. */
+    e->own = e->ended == 0;
+    return tell_and_record(t, e, &user.tenant_id, e->id, user.email,
+                           NOTIFICATION_SESSIONS_REVOKED, e->reason);
+}
+
+int session_revoke_user(struct sessions *s, const struct trail_actor *actor,
+                        const struct uuid *tenant, const struct uuid *user_id, struct str reason,
+                        int64_t now, int64_t *ret_ended)
+{
+    struct ending e = {.s = s,
+                       .actor = actor,
+                       .tenant = tenant,
+                       .id = user_id,
+                       .reason = reason,
+                       .now = now,
+                       .action = TRAIL_SESSION_REVOKE_USER};
+    int r = store_write(s->store, user_job, &e);
+
+    if (r == 0)
+        r = session_settle_user(s, user_id, now);
+    if (r)
+        return r;
+    metric_add(&s->counters.revocations, (uint64_t)e.ended);
+    *ret_ended = e.ended;
+    return 0;
+}
