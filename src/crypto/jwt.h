@@ -1,7 +1,7 @@
 /*
  * Access tokens: JWTs (RFC 7519) in compact JWS form (RFC 7515), which we issue and verify.
  * Rooms: sessions and below. Threads: any, on keys that no longer change. Verifying an HS256 token
- * allocates nothing after a thread's first call and suits event threads; EdDSA and ES256 cost tens
+ * allocates nothing and suits event threads; EdDSA and ES256 cost tens
  * of microseconds.
  *
  * Only what we issued is accepted, so no header is ever interpreted: a token's header segment must
@@ -36,11 +36,10 @@ enum jwt_algorithm { JWT_HS256, JWT_EDDSA, JWT_ES256 };
 enum { JWT_AMR_PWD = 1, JWT_AMR_OTP = 2 };
 
 struct jwt_claims {
-    struct uuid sub; /* user */
-    struct uuid tid; /* tenant */
-    struct uuid sid; /* token family */
-    struct uuid
-        jti; /* the token itself; a version 7 id tells the issue's time in ms, finer than iat */
+    struct uuid sub;          /* user */
+    struct uuid tid;          /* tenant */
+    struct uuid sid;          /* token family */
+    struct uuid jti;          /* token; a version 7 id tells its issue in ms, finer than iat */
     char role[JWT_ROLE_SIZE]; /* lower-case letters and '_' */
     unsigned amr;
     int64_t iat, exp; /* seconds since 1970 */

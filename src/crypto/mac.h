@@ -1,7 +1,8 @@
 /*
  * Message authentication and key derivation: HMAC-SHA256 (RFC 2104), HKDF-SHA256 (RFC 5869).
  * Rooms: all below crypto. Ownership: keys are plain values of the caller, who wipes them with
- * crypto_wipe. Threads: any; nothing is allocated after a thread's first call.
+ * crypto_wipe. Threads: any; nothing is allocated but by the
+ * derivations.
  */
 #ifndef HOLDFAST_MAC_H
 #define HOLDFAST_MAC_H
@@ -10,9 +11,9 @@
 
 enum { MAC_SIZE = SHA256_SIZE };
 
-/* A key in the form in which HMAC uses it: one block, zero-padded. */
+/* A key with its schedule done: SHA-256's states after the inner and the outer padded key. */
 struct mac_key {
-    uint8_t block[SHA256_BLOCK];
+    uint32_t inner[8], outer[8];
 };
 
 /*

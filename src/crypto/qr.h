@@ -10,9 +10,9 @@
 enum { QR_TEXT_MAX = 1024 };
 
 /*
- * Appends an SVG image of the text (at most QR_TEXT_MAX bytes, no NUL) with error correction M and
- * the quiet zone of four modules: one path on white, no references to anything outside. Returns 0,
- * FAULT_LIMIT where the text is too long, FAULT_MEMORY or FAULT_CRYPTO.
+ * Appends an SVG image of the text (1 to QR_TEXT_MAX bytes) with error correction M and
+ * the quiet zone of four modules: one path of modules on white, no references to anything outside.
+ * Returns 0, FAULT_LIMIT where the text is empty or too long, FAULT_MEMORY or FAULT_CRYPTO.
  */
 int qr_svg(struct str text, struct buf *ret_svg);
 

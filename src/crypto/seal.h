@@ -17,7 +17,7 @@ enum {
     SEAL_KEY_ID_SIZE = 4,
     SEAL_RETIRED_MAX = 8,
     SEAL_OVERHEAD = 1 + SEAL_KEY_ID_SIZE + 12 + 16,
-    SEAL_AAD_MAX = 8,
+    SEAL_CONTEXT_MAX = 8,
     SEAL_PLAINTEXT_MAX = 16 * 1024 * 1024
 };
 
@@ -48,8 +48,8 @@ void seal_keys_release(struct seal_keys *keys);
 
 /*
  * Appends plaintext sealed under the active key, bound to the n_context parts (at most
- * SEAL_AAD_MAX; such as table, column, row id: a value moved elsewhere does not open). The parts
- * are kept apart by their lengths. Returns 0, FAULT_LIMIT, FAULT_MEMORY, FAULT_CRYPTO.
+ * SEAL_CONTEXT_MAX; such as table, column, row id: a value moved elsewhere does not open). The
+ * parts are kept apart by their lengths. Returns 0, FAULT_LIMIT, FAULT_MEMORY, FAULT_CRYPTO.
  */
 int seal(const struct seal_keys *keys, const struct str *context, size_t n_context,
          struct str plaintext, struct buf *ret_sealed);

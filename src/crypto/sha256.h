@@ -1,6 +1,6 @@
 /*
- * SHA-256 (FIPS 180-4), without allocation after a thread's first call.
- * Rooms: all below crypto. Threads: any; each keeps a context of its own, freed with the thread.
+ * SHA-256 (FIPS 180-4), without allocation.
+ * Rooms: all below crypto. Threads: any.
  */
 #ifndef HOLDFAST_SHA256_H
 #define HOLDFAST_SHA256_H
