@@ -1,0 +1,48 @@
+/*
+ * Mass revocation: the sessions of a list of users, in chunks, each one transaction of a few
+ * set-based statements. A run that was cut off is completed by running it again: what has ended
+ * is not ended twice, and nobody is told twice.
+ *
+ * Rooms: sessions and below. Ownership: the caller's arrays. Threads: workers.
+ */
+#ifndef HOLDFAST_SESSIONS_MASS_H
+#define HOLDFAST_SESSIONS_MASS_H
+
+#include "sessions/sessions.h"
+
+/* Small enough that others' writes wait for a fraction of a second only. */
+enum { MASS_CHUNK = 20000 };
+
+struct mass_result {
+    struct uuid id;
+    int64_t sessions; /* active ones that were (or, with dry_run, would be) ended */
+    bool known;       /* there is such a user within the bound */
+};
+
+struct mass_totals {
+    int64_t requested, matched, unknown, sessions, users_with_sessions;
+};
+
+struct mass_options {
+    const struct uuid *tenant; /* NULL: any */
+    struct str reason;
+    bool dry_run; /* counts, and changes nothing */
+    int64_t now;
+};
+
+/*
+ * One chunk: at most MASS_CHUNK different ids. results[i] is that of ids[i]; totals are added to.
+ * When 0 is returned the chunk is on disk and in this node's gate. Returns 0 or a fault.
+ */
+int mass_revoke(struct sessions *s, const struct trail_actor *actor,
+                const struct mass_options *options, const struct uuid *ids, size_t n,
+                struct mass_result *results, struct mass_totals *totals);
+
+/*
+ * The ids of users by their normalised addresses: ret_ids[i] is nil where addresses[i] is unknown.
+ * At most MASS_CHUNK at once. Returns 0 or a fault.
+ */
+int mass_resolve(struct sessions *s, const struct str *addresses, size_t n,
+                 struct uuid *ret_ids);
+
+#endif
