@@ -13,6 +13,8 @@ static const struct store_driver *driver_of(const char *url)
 
     if (str_has_prefix(s, STR("sqlite:")) && s.n > strlen("sqlite:"))
         return &store_sqlite;
+    if (str_has_prefix(s, STR("postgresql://")) || str_has_prefix(s, STR("postgres://")))
+        return &store_postgres;
     return NULL;
 }
 

@@ -27,8 +27,11 @@ static int count_job(struct store_txn *t, void *arg)
 
 static void basics(void **state)
 {
-    struct store_options o = {
-        .url = "sqlite:/tmp/x-store-test/a.db", .pool = 2, .timeout_ms = 1000};
+    struct store_options o = {.url = getenv("HOLDFAST_TEST_POSTGRES")
+                                         ? getenv("HOLDFAST_TEST_POSTGRES")
+                                         : "sqlite:/tmp/x-store-test/a.db",
+                              .pool = 2,
+                              .timeout_ms = 1000};
     int64_t n = -1;
     struct uuid id = uuid_new();
 
