@@ -45,7 +45,7 @@ static int allocate(struct store_txn *t, size_t n, struct str **ret)
 
 int store_bulk_ids(struct store_txn *t, const struct uuid *ids, size_t n)
 {
-    struct str *values;
+    struct str *values = NULL;
 
     if (t->failed || allocate(t, n, &values) != 0)
         return t->failed;
@@ -56,7 +56,7 @@ int store_bulk_ids(struct store_txn *t, const struct uuid *ids, size_t n)
 
 int store_bulk_texts(struct store_txn *t, const struct str *texts, size_t n)
 {
-    struct str *values;
+    struct str *values = NULL;
 
     if (t->failed || allocate(t, n, &values) != 0)
         return t->failed;

@@ -6,8 +6,14 @@
 #include <errno.h>
 #include <poll.h>
 
-static void ignore_notice(void *arg, const PGresult *result)
+/* An idle connection hears of its end as a notice; all others are of no interest. */
+static void on_notice(void *arg, const PGresult *result)
 {
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    struct pg_conn *c = arg;
+
+    if (severity && strcmp(severity, "FATAL") == 0)
+        c->broken = true;
 }
 
 /* Waits for the socket. Returns 0, or 1 past the deadline. */
@@ -86,7 +92,7 @@ int pg_connect(const char *url, int timeout_ms, int statement_ms, struct pg_conn
                       *why ? why : "no answer in time");
     }
     if (r == 0) {
-        PQsetNoticeReceiver(c->pg, ignore_notice, NULL);
+        PQsetNoticeReceiver(c->pg, on_notice, c);
         r = set_up(c);
     }
     if (r != 0) {
@@ -115,9 +121,11 @@ bool pg_conn_alive(struct pg_conn *c)
     c->why = PG_WHY_NONE;
     if (c->pending && pg_answer(c, NULL) != 0)
         return false;
-    /* An idle server says nothing; what is readable is mostly its farewell. */
-    if (poll(&p, 1, 0) != 0)
-        PQconsumeInput(c->pg);
+    while (!c->broken && poll(&p, 1, 0) > 0) {
+        if (!PQconsumeInput(c->pg))
+            return false;
+        (void)PQisBusy(c->pg); /* parses what came */
+    }
     return !c->broken && PQstatus(c->pg) == CONNECTION_OK &&
            PQtransactionStatus(c->pg) == PQTRANS_IDLE;
 }
@@ -150,6 +158,9 @@ static bool means_unavailable(const char *state)
 {
     static const char *const classes[] = {"08", "53", "57", "55P03", "25P03", "25P02"};
 
+    /* Of class 08, this one says that parameters are missing. */
+    if (strcmp(state, "08P01") == 0)
+        return false;
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
         if (has_prefix(state, classes[i]))
             return true;

@@ -8,7 +8,7 @@
 enum { CHUNK = 64 * 1024 };
 
 /* COPY's binary format (PostgreSQL manual, COPY): signature, flags, length of the extension. */
-static const char copy_head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
+static const char copy_head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
 enum { COPY_HEAD = sizeof copy_head - 1 };
 
 static const struct {
