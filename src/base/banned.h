@@ -10,6 +10,9 @@
 #include <string.h>
 #include <time.h>
 
+/* With clang, glibc's checked variants of these are macros, and a macro cannot be poisoned. */
+#undef sprintf
+#undef vsprintf
 #pragma GCC poison strcpy strcat strncpy strncat stpcpy sprintf vsprintf gets strtok
 #pragma GCC poison atoi atol atoll atof rand srand tmpnam mktemp
 #pragma GCC poison asctime ctime gmtime localtime strerror
