@@ -15,6 +15,7 @@
 #ifndef HOLDFAST_STORE_H
 #define HOLDFAST_STORE_H
 
+#include "base/metrics.h"
 #include "base/str.h"
 #include "base/uuid.h"
 
@@ -29,9 +30,10 @@ enum {
 };
 
 struct store_options {
-    const char *url;     /* "sqlite:PATH" or "postgresql://..." */
-    int pool;            /* connections to PostgreSQL, or readers of SQLite, at most */
-    int timeout_ms;      /* to connect, and to wait for a free connection */
+    const char *url;  /* "sqlite:PATH" or "postgresql://..." */
+    int pool;         /* connections to PostgreSQL, or readers of SQLite, at most */
+    int timeout_ms;   /* to connect, and to wait for a free connection */
+    int statement_ms; /* limit of one statement on PostgreSQL; 0 is 30,000 */
 };
 
 /*

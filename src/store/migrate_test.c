@@ -1,0 +1,172 @@
+/* Opening: what migrations promise, over both engines. */
+#include "store/fixture.h"
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+static const struct store_migration second = {2, "0002_more.sql", "b2",
+                                              "CREATE TABLE more (n BIGINT)"};
+static const struct store_migration failing = {
+    2, "0002_more.sql", "b2",
+    "CREATE TABLE more (n BIGINT); INSERT INTO more VALUES (1);"
+    "INSERT INTO nowhere VALUES (1)"};
+
+static int try_open(const struct fixture *f, const struct store_migration *more,
+                    const char *checksum, struct store **ret)
+{
+    struct store_migration migrations[2] = {fixture_schema.migrations[0]};
+    struct store_schema schema = {migrations, more ? 2 : 1};
+    struct store_options o = {.url = f->url, .pool = 2, .timeout_ms = 2000};
+
+    if (checksum)
+        migrations[0].checksum = checksum;
+    if (more)
+        migrations[1] = *more;
+    return store_open_schema(&o, &schema, ret);
+}
+
+static void test_older_binary_refuses_newer_schema(void **state)
+{
+    struct fixture *f = *state;
+    struct store *s = NULL;
+
+    assert_done(try_open(f, &second, NULL, &s));
+    assert_int_equal(store_schema_version(s), 2);
+    assert_done(store_run(s, "INSERT INTO more (n) VALUES (1)", NULL, NO_PARAMS));
+    store_close(s);
+    s = NULL;
+    assert_int_equal(try_open(f, NULL, NULL, &s), STORE_NEWER);
+    assert_null(s);
+    assert_done(try_open(f, &second, NULL, &s));
+    assert_int_equal(fixture_number(s, "SELECT COUNT(*) FROM more"), 1);
+    store_close(s);
+}
+
+static void test_edited_migration_is_named(void **state)
+{
+    struct fixture *f = *state;
+    struct store *s = NULL;
+
+    assert_int_equal(try_open(f, NULL, "other", &s), FAULT_STORE);
+    assert_non_null(strstr(fault_message(), "0001_things.sql"));
+    assert_null(s);
+}
+
+static void test_failing_migration_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct store *s = NULL;
+
+    assert_int_equal(try_open(f, &failing, NULL, &s), FAULT_STORE);
+    assert_non_null(strstr(fault_message(), "0002_more.sql"));
+    assert_non_null(strstr(fault_message(), "nowhere"));
+    /* The mended one finds neither its table nor its row. */
+    assert_done(try_open(f, &second, NULL, &s));
+    assert_int_equal(fixture_number(s, "SELECT COUNT(*) FROM more"), 0);
+    store_close(s);
+}
+
+enum { OPENERS = 8 };
+
+static void *open_thread(void *arg)
+{
+    struct store *s = NULL;
+
+    return try_open(arg, &second, NULL, &s) == 0 ? s : NULL;
+}
+
+static void test_concurrent_open_of_an_empty_database(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t threads[OPENERS];
+    struct store *stores[OPENERS];
+    void *opened;
+
+    for (int i = 0; i < OPENERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, open_thread, f), 0);
+    for (int i = 0; i < OPENERS; i++) {
+        pthread_join(threads[i], &opened);
+        stores[i] = opened;
+    }
+    for (int i = 0; i < OPENERS; i++) {
+        assert_non_null(stores[i]);
+        assert_int_equal(fixture_number(stores[i], "SELECT COUNT(*) FROM schema_migrations"), 2);
+        store_close(stores[i]);
+    }
+}
+
+static void test_the_embedded_schema(void **state)
+{
+    struct fixture *f = *state;
+    struct store_options o = {.url = f->url, .pool = 2, .timeout_ms = 2000};
+    struct store *s = NULL;
+
+    for (int i = 0; i < 2; i++) {
+        assert_done(store_open(&o, &s));
+        assert_int_equal(store_schema_version(s), store_migrations_count);
+        assert_int_equal(fixture_number(s, "SELECT COUNT(*) FROM families"), 0);
+        assert_string_equal(store_engine(s), f->postgres ? "postgresql" : "sqlite");
+        assert_done(store_ping(s));
+        store_close(s);
+    }
+}
+
+static void test_url(void **state)
+{
+    static const char *const wrong[] = {"", "sqlite:", "mysql://x", "postgresql:", "data/x.db"};
+    struct store *s = NULL;
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct store_options o = {.url = wrong[i], .pool = 1, .timeout_ms = 1000};
+        assert_int_equal(store_open(&o, &s), FAULT_STORE);
+    }
+    struct store_options nobody = {
+        .url = "postgresql://x:secret-word@127.0.0.1:1/x", .pool = 1, .timeout_ms = 1000};
+    assert_int_equal(store_open(&nobody, &s), FAULT_UNAVAILABLE);
+    assert_null(strstr(fault_message(), "secret-word"));
+    struct store_options no_file = {.url = "sqlite:/dev/null/x.db", .pool = 1, .timeout_ms = 1000};
+    assert_int_equal(store_open(&no_file, &s), FAULT_IO);
+    assert_null(s);
+}
+
+static int mode_of(const struct fixture *f, const char *name)
+{
+    char path[256];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/%s", f->place, name);
+    assert_int_equal(stat(path, &st), 0);
+    return (int)(st.st_mode & 0777);
+}
+
+static void test_modes_of_files(void **state)
+{
+    struct fixture *f = *state;
+    mode_t before = umask(0);
+    struct store *s = NULL;
+
+    assert_done(try_open(f, NULL, NULL, &s));
+    assert_int_equal(mode_of(f, "sub"), 0700);
+    assert_int_equal(mode_of(f, "sub/test.db"), 0600);
+    assert_int_equal(mode_of(f, "sub/test.db-wal"), 0600);
+    assert_int_equal(mode_of(f, "sub/test.db-shm"), 0600);
+    umask(before);
+    store_close(s);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        FIXTURE_BOTH_EMPTY(test_older_binary_refuses_newer_schema),
+        FIXTURE_BOTH(test_edited_migration_is_named),
+        FIXTURE_BOTH(test_failing_migration_leaves_nothing),
+        FIXTURE_BOTH_EMPTY(test_concurrent_open_of_an_empty_database),
+        FIXTURE_BOTH_EMPTY(test_the_embedded_schema),
+        cmocka_unit_test(test_url),
+        cmocka_unit_test_setup_teardown(test_modes_of_files, fixture_sqlite_empty, fixture_release),
+    };
+
+    if (!fixture_has_postgres())
+        cmocka_set_skip_filter("*on postgresql");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,126 @@
+/*
+ * The parts of the PostgreSQL driver.
+ *
+ * Rooms: store only. Ownership: the store owns its connections. Threads: a connection is used by
+ * one thread at a time: the one whose job borrowed it, or a watch's.
+ *
+ * Connections stay in libpq's pipeline mode: BEGIN travels with the first statement, and the
+ * COMMIT of a reading job or a ROLLBACK is sent without waiting; its answer is read when the
+ * connection is borrowed next.
+ */
+#ifndef HOLDFAST_STORE_POSTGRES_H
+#define HOLDFAST_STORE_POSTGRES_H
+
+#include "store/internal.h"
+
+#include <libpq-fe.h>
+#include <pthread.h>
+
+enum {
+    PG_QUEUE_MAX = 8,         /* commands between two syncs */
+    PG_PATIENCE_MS = 5000,    /* past the server's own limit a connection is given up */
+    PG_MIGRATION_MS = 300000, /* how long a migration waits for another's lock */
+    PG_BACKOFF_MIN_MS = 50,
+    PG_BACKOFF_MAX_MS = 500, /* between two tries to connect while the server is down */
+    PG_RETRIES = 6           /* runs of a job that meets serialization failures or deadlocks */
+};
+
+/* Why the last round failed, where running the job again can help. */
+enum pg_why { PG_WHY_NONE, PG_WHY_SERIAL, PG_WHY_LOST, PG_WHY_STALE, PG_WHY_BULK };
+
+struct pg_conn {
+    PGconn *pg;
+    struct store_stmts stmts;
+    unsigned names;
+    int statement_ms;
+    bool broken;    /* cannot be used again */
+    bool unlimited; /* a migration runs */
+    bool bulk;      /* the temporary tables are there */
+    bool pending;   /* what was sent last was not yet answered */
+    enum pg_why why;
+    const char *sql;                        /* what was sent last, for messages */
+    struct store_stmt *queue[PG_QUEUE_MAX]; /* commands sent: one that prepares this, or NULL */
+    int queued;
+    struct pg_conn *next;
+};
+
+struct pg_txn {
+    struct store_txn base;
+    struct pg_conn *conn;
+    bool begun, wake, filled[2];
+};
+
+struct pg_store {
+    struct store base;
+    char *url;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t returned;
+    struct pg_conn *idle;
+    int opened, borrowed;
+    bool down, probing; /* the last try to connect failed; one is being made */
+    int backoff_ms;
+    int64_t retry_at;
+};
+
+/* Connects within timeout_ms and sets the session up. Returns 0 or FAULT_UNAVAILABLE. */
+int pg_connect(const char *url, int timeout_ms, int statement_ms, struct pg_conn **ret);
+void pg_conn_close(struct pg_conn *c);
+
+/* Whether an idle connection is still there; reads what is left of its last answer. */
+bool pg_conn_alive(struct pg_conn *c);
+
+/* Queues a statement; nothing is waited for. */
+int pg_send(struct pg_conn *c, const struct store_call *call);
+int pg_send_sql(struct pg_conn *c, const char *sql);
+
+/* Ends what was queued and sends it, without an answer. */
+int pg_sync(struct pg_conn *c);
+
+/* Reads the answers up to the sync. *ret_result (may be NULL) gets the last statement's. */
+int pg_answer(struct pg_conn *c, PGresult **ret_result);
+
+/* pg_sync, then pg_answer. */
+int pg_round(struct pg_conn *c, PGresult **ret_result);
+
+/* Runs several statements at once, outside of the pipeline. */
+int pg_script(struct pg_conn *c, const char *sql);
+
+/* Fills a temporary table through COPY. */
+int pg_copy(struct pg_conn *c, const char *copy, const struct str *values, size_t n);
+
+/* Waits for the next result outside of the pipeline, NULL at the end. */
+int pg_result(struct pg_conn *c, int64_t deadline, PGresult **ret);
+
+/* Sends what libpq holds. */
+int pg_flush(struct pg_conn *c, int64_t deadline);
+
+/* When the current command is given up, in monotonic ms. */
+int64_t pg_deadline(const struct pg_conn *c);
+
+/* The outcome or fault of a result, or of the connection where result is NULL; sets why. */
+int pg_failure(struct pg_conn *c, const PGresult *result);
+
+/* The pool. Returns 0 or FAULT_UNAVAILABLE; a broken connection is closed when it is returned. */
+int pg_pool_borrow(struct pg_store *s, struct pg_conn **ret);
+void pg_pool_return(struct pg_store *s, struct pg_conn *c);
+void pg_pool_init(struct pg_store *s);
+void pg_pool_release(struct pg_store *s);
+
+/* The driver's functions on statements. */
+int pg_begin(struct pg_txn *t);
+int pg_exec(struct store_txn *t, const struct store_call *call, int64_t *ret_changed);
+int pg_query(struct store_txn *t, const struct store_call *call, struct store_rows **ret);
+int pg_rows_next(struct store_rows *rows);
+void pg_rows_free(struct store_rows *rows);
+bool pg_col_is_null(struct store_rows *rows, int column);
+int64_t pg_col_int(struct store_rows *rows, int column);
+struct str pg_col_bytes(struct store_rows *rows, int column, bool text);
+
+int pg_bulk(struct store_txn *t, enum store_bulk kind, const struct str *values, size_t n);
+int pg_bulk_prepare(struct pg_conn *c);
+
+int pg_watch_open(struct store *s, struct store_watch **ret);
+void pg_watch_close(struct store_watch *w);
+int pg_watch_wait(struct store_watch *w, int timeout_ms);
+
+#endif
