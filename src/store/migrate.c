@@ -7,7 +7,7 @@
  * All that is missing is applied in one transaction, so a migration that fails leaves nothing
  * behind, and under a lock, so that processes that start together do not meet.
  */
-enum { SCRIPT_MAX = 1 << 20, MIGRATION_LOCK = -1 };
+enum { SCRIPT_MAX = 1 << 20 };
 
 struct migration_run {
     const struct store_schema *schema;
@@ -89,7 +89,7 @@ static int migrate_job(struct store_txn *t, void *arg)
     int r = t->store->driver->migrating(t);
 
     if (r == 0)
-        r = store_lock(t, MIGRATION_LOCK);
+        r = store_lock(t, STORE_LOCK_SCHEMA);
     if (r == 0)
         r = t->store->driver->script(t, "CREATE TABLE IF NOT EXISTS schema_migrations ("
                                         "version BIGINT PRIMARY KEY, name TEXT NOT NULL, "

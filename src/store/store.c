@@ -181,7 +181,7 @@ int store_query(struct store_txn *t, const char *sql, struct store_rows **ret_ro
     return r;
 }
 
-int store_lock(struct store_txn *t, int64_t number)
+int store_lock(struct store_txn *t, enum store_lock_number number)
 {
     if (t->failed)
         return t->failed;

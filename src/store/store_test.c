@@ -254,7 +254,7 @@ static int write_job(struct store_txn *t, void *arg)
 
 static int lock_job(struct store_txn *t, void *arg)
 {
-    return store_lock(t, 1);
+    return store_lock(t, STORE_LOCK_TRAIL);
 }
 
 static int nesting_job(struct store_txn *t, void *arg)
@@ -345,7 +345,7 @@ static int increment_job(struct store_txn *t, void *arg)
 {
     int64_t n;
 
-    int r = store_lock(t, 9);
+    int r = store_lock(t, STORE_LOCK_OPERATORS);
     if (r != 0)
         return r;
     _cleanup_rows_ struct store_rows *rows = NULL;
