@@ -58,6 +58,12 @@ struct route {
 
 enum { CALL_DEFER = 1000 };
 
+/* What the body of a PERMIT_CLIENT row begins with: the client may name itself there. */
+struct route_client_body {
+    uint64_t given;
+    struct str client_id, client_secret;
+};
+
 struct route_table {
     const char *tag; /* for the documents */
     const struct route *routes;
@@ -93,7 +99,9 @@ struct call {
     struct str client_ip, user_agent;
     int64_t now;
     struct str problem_detail, problem_field;
-    bool trailed; /* the handler's own transaction has recorded the action */
+    bool trailed;  /* the handler's own transaction has recorded the action */
+    bool deferred; /* by an event thread, to a worker */
+    bool secure;   /* by TLS, here or at a trusted proxy */
 };
 
 /* Returns problem, with a detail (NULL: none) for the answer. */

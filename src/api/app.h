@@ -1,0 +1,86 @@
+/*
+ * The application: what all handlers share, and the list of route tables.
+ * Rooms: api and cli. Ownership: the server makes and ends what is pointed to. Threads: any.
+ */
+#ifndef HOLDFAST_API_APP_H
+#define HOLDFAST_API_APP_H
+
+#include "http/dispatch.h"
+#include "sessions/sessions.h"
+
+#include <stdatomic.h>
+
+struct app {
+    struct store *store;
+    struct trail *trail;
+    struct sessions *sessions;
+    struct dispatch *dispatch;
+    _Atomic(struct http_engine *) engine; /* NULL until it serves, and while it ends */
+    atomic_bool draining;                 /* SIGTERM has come: /ready says so */
+    struct str openapi;                   /* the document, made at start */
+};
+
+static inline struct app *app_of(const struct call *call)
+{
+    return call->app;
+}
+
+/* The bound within which the caller administers: NULL (any tenant) for an operator. */
+static inline const struct uuid *app_bound(const struct call *call)
+{
+    return call->who.role == ROLE_OPERATOR ? NULL : &call->who.tenant_id;
+}
+
+/* Every route table of the product, in the order of the documents. */
+extern const struct route_table api_tables[];
+extern const size_t api_table_count;
+
+/* Bounds of "?limit=". */
+enum { API_LIMIT_DEFAULT = 50, API_LIMIT_MAX = 200 };
+
+/* The query of a list: "given", limit, cursor; embedded as the first member of longer ones. */
+struct list_query {
+    uint64_t given;
+    int64_t limit;
+    struct str cursor;
+};
+
+#define LIST_QUERY_FIELDS(struct_type)                                                             \
+    {"limit", FIELD_INT, 0, offsetof(struct_type, limit), 1, API_LIMIT_MAX, NULL, NULL,            \
+     "How many at most; 50 by default."},                                                          \
+    {                                                                                              \
+        "cursor", FIELD_STR, 0, offsetof(struct_type, cursor), 1, 100, NULL, NULL,                 \
+            "The nextCursor of the page before."                                                   \
+    }
+
+static inline size_t list_limit(int64_t limit)
+{
+    return limit > 0 ? (size_t)limit : API_LIMIT_DEFAULT;
+}
+
+/* A cursor that is an id, or NULL where none was given; PROBLEM_INVALID_FIELD for other text. */
+int api_cursor_id(struct call *call, struct str cursor, struct uuid *scratch,
+                  const struct uuid **ret);
+
+/* A cursor that is a number; 0 where none was given. */
+int api_cursor_number(struct call *call, struct str cursor, int64_t *ret);
+
+/* Each api file ends in its table. */
+extern const struct route_table api_auth, api_mfa, api_oauth, api_sessions, api_users,
+    api_notifications, api_audit, api_system;
+
+/* The reply of a sign-in, as several files give it. */
+extern const struct shape api_grant_shape;
+struct session_grant;
+int api_reply_grant(struct call *call, const struct session_grant *grant);
+
+/* Answers LOGIN_LIMITED: 429 with Retry-After and the RateLimit headers. */
+int api_limited(struct call *call, const struct limiter_state *state);
+
+/* Normalises an address of a body; PROBLEM_INVALID_FIELD names the field. */
+int api_email(struct call *call, struct str typed, struct str *ret);
+
+/* Checks a password that is being chosen; PROBLEM_INVALID_FIELD names the field. */
+int api_new_password(struct call *call, const char *field, struct str password);
+
+#endif

@@ -1,0 +1,330 @@
+#include "http/dispatch.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "http/dispatch_internal.h"
+#include "http/h1.h"
+
+enum { RATE_KEYS_MAX = 100000, RATE_KIND = 1, IGNORED_BODY_MAX = 4096 };
+
+int dispatch_new(const struct route_table *tables, size_t n, struct sessions *sessions, void *app,
+                 struct dispatch **ret)
+{
+    struct dispatch *d = calloc(1, sizeof *d);
+
+    if (!d)
+        return fault_set(FAULT_MEMORY, "no memory for the dispatcher");
+    d->sessions = sessions;
+    d->app = app;
+    int r = router_new(tables, n, &d->router);
+    if (r == 0)
+        r = limiter_new(RATE_KEYS_MAX, &d->limiter);
+    if (r == 0) {
+        d->routes = router_count(d->router);
+        d->metrics = calloc(d->routes + 1, sizeof *d->metrics);
+        r = d->metrics ? 0 : fault_set(FAULT_MEMORY, "no memory for the routes' metrics");
+    }
+    if (r) {
+        dispatch_free(d);
+        return r;
+    }
+    *ret = d;
+    return 0;
+}
+
+void dispatch_free(struct dispatch *d)
+{
+    if (!d)
+        return;
+    router_free(d->router);
+    limiter_free(d->limiter);
+    free(d->metrics);
+    free(d);
+}
+
+static void add_rate_headers(struct http_reply *reply, int64_t limit,
+                             const struct limiter_state *state)
+{
+    int64_t seconds = (state->reset_ms + 999) / 1000;
+
+    buf_printf(&reply->headers,
+               "Retry-After: %lld\r\nRateLimit-Limit: %lld\r\nRateLimit-Remaining: 0\r\n"
+               "RateLimit-Reset: %lld\r\n",
+               (long long)seconds, (long long)limit, (long long)seconds);
+}
+
+/* Requests of all kinds by address. Returns 0, or 1 with a 429 in the reply. */
+static int limit_rate(struct dispatch *d, const struct config *config,
+                      const struct in6_addr *client, const struct http_request *r,
+                      struct http_reply *reply)
+{
+    struct limiter_key key = {.kind = RATE_KIND};
+    struct limiter_rule rule = {config->rate_limit_per_minute, CLOCK_MINUTE};
+    struct limiter_state state;
+
+    if (rule.limit == 0)
+        return 0;
+    memcpy(key.subject, client->s6_addr, sizeof key.subject);
+    if (!IN6_IS_ADDR_V4MAPPED(client))
+        memset(key.subject + 8, 0, 8);
+    if (limiter_take(d->limiter, &key, rule, clock_mono(), &state) != LIMITER_REFUSED)
+        return 0;
+    add_rate_headers(reply, rule.limit, &state);
+    dispatch_problem(reply, PROBLEM_RATE_LIMITED, STR("Too many requests from this address."),
+                     STR(""), &r->id);
+    return 1;
+}
+
+static struct call *call_new(struct dispatch *d, struct http_request *r, struct http_reply *reply,
+                             const struct in6_addr *client, bool secure)
+{
+    struct call *call = arena_alloc(r->arena, sizeof *call);
+    struct str agent = http_header_find(r, STR("User-Agent"), NULL);
+
+    if (!call)
+        return NULL;
+    if (agent.n > SESSION_AGENT_MAX)
+        agent.n = SESSION_AGENT_MAX;
+    if (!str_is_utf8(agent))
+        agent = STR("");
+    *call = (struct call){.app = d->app,
+                          .request = r,
+                          .reply = reply,
+                          .arena = r->arena,
+                          .client = *client,
+                          .client_ip = dispatch_address_text(r->arena, client),
+                          .user_agent = agent,
+                          .now = clock_now(),
+                          .secure = secure};
+    call->actor =
+        (struct trail_actor){.label = STR("anonymous"), .ip = call->client_ip, .request_id = r->id};
+    r->app = call;
+    r->route = d->routes;
+    return call;
+}
+
+static int refuse_path(int outcome, unsigned methods, const struct config *config,
+                       struct http_request *r, struct http_reply *reply)
+{
+    if (outcome == ROUTER_NO_PATH) {
+        dispatch_problem(reply, PROBLEM_NOT_FOUND, STR("There is no such path."), STR(""), &r->id);
+    } else if (r->method == HTTP_OPTIONS) {
+        dispatch_options(config, r, reply, methods);
+    } else {
+        struct buf names _cleanup_buf_ = buf_init(256);
+        router_write_methods(&names, methods);
+        http_reply_header(reply, "Allow", buf_str(&names));
+        dispatch_problem(reply, PROBLEM_METHOD_NOT_ALLOWED,
+                         STR("This path has no such method; Allow names those it has."), STR(""),
+                         &r->id);
+    }
+    return 1;
+}
+
+static int plan_route(struct dispatch *d, const struct config *config, struct http_request *r,
+                      struct call *call, struct http_plan *ret_plan, struct http_reply *reply)
+{
+    struct route_match match;
+    unsigned methods = 0;
+    int found = router_find(d->router, r->method, r->path, r->arena, &match, &methods);
+
+    if (found < 0) {
+        dispatch_problem(reply, PROBLEM_INTERNAL, STR(""), STR(""), &r->id);
+        return 1;
+    }
+    if (found)
+        return refuse_path(found, methods, config, r, reply);
+    call->route = match.route;
+    memcpy(call->params, match.params, sizeof call->params);
+    r->route = match.index;
+    *ret_plan = (struct http_plan){.lane = match.route->lane,
+                                   .body_max = match.route->body ? (size_t)config->max_body_bytes
+                                                                 : IGNORED_BODY_MAX};
+    return 0;
+}
+
+static int plan(void *context, struct http_request *r, struct http_plan *ret_plan,
+                struct http_reply *reply)
+{
+    struct dispatch *d = context;
+    const struct config *config = config_current();
+    struct in6_addr client;
+    bool secure;
+
+    dispatch_client(config, r, &client, &secure);
+    struct call *call = call_new(d, r, reply, &client, secure);
+    int answered = 1;
+    if (!call)
+        dispatch_problem(reply, PROBLEM_INTERNAL, STR(""), STR(""), &r->id);
+    else if (r->target.n == 1 && r->target.p[0] == '*')
+        dispatch_options(config, r, reply, (1U << HTTP_METHODS) - 1);
+    else
+        answered = limit_rate(d, config, &client, r, reply) ||
+                   plan_route(d, config, r, call, ret_plan, reply);
+    if (answered)
+        dispatch_headers(config, r, reply, secure);
+    return answered;
+}
+
+/* JSON, by its name or by none; curl's default for -d stands in every checklist. */
+static bool is_json_type(struct str type)
+{
+    type = str_trim((struct str){type.p, str_find(type, ';')});
+    return type.n == 0 || str_eq_ci(type, STR("application/json")) ||
+           str_has_suffix(type, STR("+json")) ||
+           str_eq_ci(type, STR("application/x-www-form-urlencoded"));
+}
+
+static bool is_form_type(struct str type)
+{
+    type = str_trim((struct str){type.p, str_find(type, ';')});
+    return str_eq_ci(type, STR("application/x-www-form-urlencoded"));
+}
+
+static int take_bound(struct call *call, int r, const struct shape_error *error)
+{
+    if (r != SHAPE_INVALID)
+        return r;
+    call->problem_detail = error->detail;
+    call->problem_field = error->field;
+    return error->field.n ? PROBLEM_INVALID_FIELD : PROBLEM_BAD_REQUEST;
+}
+
+static int bind_body(struct call *call)
+{
+    const struct route *route = call->route;
+    struct str text = call->request->body;
+    struct str type = http_header_find(call->request, STR("Content-Type"), NULL);
+    struct shape_error error;
+    bool form = route->flags & ROUTE_FORM;
+
+    if (!route->body)
+        return 0;
+    if (text.n && !(form ? is_form_type(type) : is_json_type(type)))
+        return call_problem(call, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "This takes %s.",
+                            form ? "application/x-www-form-urlencoded" : "application/json");
+    if (form)
+        return take_bound(call,
+                          shape_bind_form(route->body, text, call->arena, &call->body, &error),
+                          &error);
+    if (text.n == 0 && (route->flags & ROUTE_BODY_OPTIONAL))
+        text = STR("{}");
+    return take_bound(call, shape_bind_json(route->body, text, call->arena, &call->body, &error),
+                      &error);
+}
+
+static int bind(struct call *call)
+{
+    static const struct shape no_query = {.name = "none", .size = sizeof(uint64_t)};
+    const struct shape *shape = call->route->query ? call->route->query : &no_query;
+    struct shape_error error;
+    int r = take_bound(call,
+                       shape_bind_form(shape, call->request->query, call->arena, &call->query,
+                                       &error),
+                       &error);
+
+    if (r == 0)
+        r = bind_body(call);
+    if (r == 0 && call->route->permission == PERMIT_CLIENT)
+        r = dispatch_guard_client(call);
+    return r;
+}
+
+/* An administrative action is on record even where its handler's transaction wrote nothing. */
+static int record(struct dispatch *d, struct call *call)
+{
+    const struct route *route = call->route;
+    bool writes = route->method != HTTP_GET;
+    struct buf detail _cleanup_buf_ = buf_init(2048);
+
+    if (route->permission < PERMIT_ADMIN || call->trailed ||
+        !(writes || (route->flags & ROUTE_TRAIL)))
+        return 0;
+    struct json_writer w = json_writer(&detail);
+    json_object_begin(&w);
+    json_key(&w, "method");
+    json_str(&w, str_of(http_method_name(route->method)));
+    json_key(&w, "path");
+    json_str(&w, call->request->path);
+    json_key(&w, "status");
+    json_int(&w, call->reply->status);
+    json_object_end(&w);
+    if (buf_fault(&detail))
+        return buf_fault(&detail);
+    struct trail_event event = {.action = TRAIL_ADMIN_REQUEST,
+                                .tenant_id = call->who.tenant_id,
+                                .subject = str_of(route->path),
+                                .detail = buf_str(&detail)};
+    return trail_append_now(d->sessions->trail, &call->actor, &event);
+}
+
+static void reply_with(struct call *call, int r)
+{
+    struct http_reply *reply = call->reply;
+
+    if (r < 0) {
+        log_fault("a request failed", r);
+        buf_reset(&reply->headers);
+        call->problem_detail = call->problem_field = STR("");
+        if (r == FAULT_UNAVAILABLE)
+            buf_add_str(&reply->headers, STR("Retry-After: 1\r\n"));
+        r = r == FAULT_UNAVAILABLE ? PROBLEM_UNAVAILABLE : PROBLEM_INTERNAL;
+    }
+    dispatch_problem(reply, r, call->problem_detail, call->problem_field, &call->request->id);
+}
+
+static enum http_lane run(void *context, struct http_request *r, struct http_reply *reply)
+{
+    struct dispatch *d = context;
+    struct call *call = r->app;
+    /* A call that was deferred once runs on a worker now. */
+    bool may_block = call->deferred || call->route->lane != LANE_EVENT;
+
+    call->reply = reply;
+    int result = dispatch_guard(d, call, may_block);
+    if (result == 0)
+        result = bind(call);
+    if (result == 0)
+        result = call->route->handle(call);
+    if (result == CALL_DEFER && !call->deferred) {
+        call->deferred = true;
+        return LANE_WORKER;
+    }
+    if (result == 0)
+        result = record(d, call);
+    if (result)
+        reply_with(call, result);
+    dispatch_headers(config_current(), r, reply, call->secure);
+    return LANE_EVENT;
+}
+
+static void refuse(void *context, struct http_request *r, int error, struct http_reply *reply)
+{
+    const char *detail = error ? h1_error_text((enum h1_error)error) : "";
+
+    dispatch_problem(reply, (int)problem_of_status(reply->status), str_of(detail), STR(""),
+                     r ? &r->id : NULL);
+    dispatch_headers(config_current(), r, reply, false);
+}
+
+static void done(void *context, const struct http_request *r, const struct http_reply *reply,
+                 uint64_t body_bytes)
+{
+    dispatch_done(context, r, reply, body_bytes);
+}
+
+static bool trusts_peer(void *context, const struct in6_addr *peer)
+{
+    return config_trusts(config_current(), peer);
+}
+
+struct http_app dispatch_app(struct dispatch *d)
+{
+    return (struct http_app){.context = d,
+                             .plan = plan,
+                             .run = run,
+                             .refuse = refuse,
+                             .done = done,
+                             .trusts_peer = trusts_peer};
+}
