@@ -15,7 +15,7 @@ static int64_t number(const char *text)
     int64_t n = 0;
 
     if (str_to_i64(str_of(text), 0, INT64_MAX, &n))
-        exit(2);
+        _Exit(2);
     return n;
 }
 
@@ -27,7 +27,7 @@ static struct jwt_keys *keys_of(const char *algorithm, const char *secret)
     if (jwt_algorithm_parse(str_of(algorithm), &a) ||
         jwt_keys_new(a, str_of(secret), NULL, 0, STR("https://auth.example.com"),
                      STR("\"holdfast\""), &keys))
-        exit(2);
+        _Exit(2);
     return keys;
 }
 
