@@ -18,6 +18,7 @@
 #pragma GCC poison asctime ctime gmtime localtime strerror
 
 /* OpenSSL's headers name parameters so, hence no poison: a call is an error by -Werror. */
+/* NOLINTNEXTLINE(readability-redundant-declaration) */
 int rand(void) __attribute__((deprecated("crypto_random is the source of randomness")));
 
 #endif

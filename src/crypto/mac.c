@@ -74,7 +74,12 @@ int mac_derive(struct str secret, struct str label, struct mac_key *ret)
 /* The library takes parameters it only reads through pointers that are not const. */
 static OSSL_PARAM octets(const char *key, struct str s)
 {
-    return OSSL_PARAM_construct_octet_string(key, (void *)(uintptr_t)s.p, s.n);
+    union {
+        const char *given;
+        void *taken;
+    } bytes = {.given = s.p};
+
+    return OSSL_PARAM_construct_octet_string(key, bytes.taken, s.n);
 }
 
 int mac_hkdf(struct str secret, struct str salt, struct str info, void *ret_bytes, size_t n)

@@ -1,7 +1,7 @@
 #include "crypto/password.h"
 
 #include "base/fault.h"
-#include "common_passwords.h"
+#include "crypto/common_passwords.h"
 #include "crypto/init.h"
 
 #include <errno.h>

@@ -92,8 +92,9 @@ static int check_sizes(const struct str *context, size_t n_context, size_t n_tex
 }
 
 /* Encrypts behind out's end, where room is reserved. */
-static bool encrypt(EVP_CIPHER_CTX *cipher, const struct seal_key *key, const struct str *context,
-                    size_t n_context, struct str plaintext, uint8_t *out)
+static bool cipher_seal(EVP_CIPHER_CTX *cipher, const struct seal_key *key,
+                        const struct str *context, size_t n_context, struct str plaintext,
+                        uint8_t *out)
 {
     uint8_t *nonce = out + HEAD, *text = nonce + NONCE;
     int n = 0;
@@ -119,8 +120,8 @@ int seal(const struct seal_keys *keys, const struct str *context, size_t n_conte
     if (e || (e = buf_reserve(ret_sealed, n)))
         return e;
     cipher = EVP_CIPHER_CTX_new();
-    if (cipher && encrypt(cipher, &keys->ring[0], context, n_context, plaintext,
-                          (uint8_t *)ret_sealed->p + ret_sealed->n))
+    if (cipher && cipher_seal(cipher, &keys->ring[0], context, n_context, plaintext,
+                              (uint8_t *)ret_sealed->p + ret_sealed->n))
         ret_sealed->n += n;
     else
         e = openssl_fault("AES-256-GCM");
@@ -129,8 +130,9 @@ int seal(const struct seal_keys *keys, const struct str *context, size_t n_conte
 }
 
 /* Decrypts n bytes of text behind out's end. Returns 0, SEAL_REFUSED or FAULT_CRYPTO. */
-static int decrypt(EVP_CIPHER_CTX *cipher, const struct seal_key *key, const struct str *context,
-                   size_t n_context, const uint8_t *sealed, size_t n, uint8_t *out)
+static int cipher_open(EVP_CIPHER_CTX *cipher, const struct seal_key *key,
+                       const struct str *context, size_t n_context, const uint8_t *sealed, size_t n,
+                       uint8_t *out)
 {
     const uint8_t *nonce = sealed + HEAD, *text = nonce + NONCE;
     uint8_t tag[TAG];
@@ -159,8 +161,8 @@ int unseal(const struct seal_keys *keys, const struct str *context, size_t n_con
     if ((e = check_sizes(context, n_context, n)) || (e = buf_reserve(ret_plaintext, n)))
         return e;
     cipher = EVP_CIPHER_CTX_new();
-    e = cipher ? decrypt(cipher, key, context, n_context, (const uint8_t *)sealed.p, n,
-                         (uint8_t *)ret_plaintext->p + ret_plaintext->n)
+    e = cipher ? cipher_open(cipher, key, context, n_context, (const uint8_t *)sealed.p, n,
+                             (uint8_t *)ret_plaintext->p + ret_plaintext->n)
                : openssl_fault("AES-256-GCM");
     EVP_CIPHER_CTX_free(cipher);
     if (!e)

@@ -142,7 +142,7 @@ static void test_qr(void **state)
 static void test_qr_limits(void **state)
 {
     char text[QR_TEXT_MAX + 1];
-    _cleanup_buf_ struct buf svg = buf_init(1024 * 1024), small = buf_init(100);
+    _cleanup_buf_ struct buf svg = buf_init(1 << 20), small = buf_init(100);
 
     memset(text, 'x', sizeof text);
     assert_int_equal(qr_svg((struct str){text, QR_TEXT_MAX}, &svg), 0);
