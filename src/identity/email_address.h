@@ -13,8 +13,9 @@ enum { EMAIL_ADDRESS_SIZE = EMAIL_ADDRESS_MAX + 1 };
 
 /*
  * Writes typed in lower case with a NUL. Accepts what RFC 5321, section 4.1.2, calls a Dot-string
- * before the @ (so no quotes) and at least two labels of letters, digits and inner hyphens behind
- * it, the last not all digits (so no address literals); ASCII only. Nothing is trimmed or mended.
+ * before the @ (so no quotes) and behind it two or more labels of letters, digits and inner
+ * hyphens, the last not all digits (so no address literals), or "localhost" (RFC 6761, section
+ * 6.3). ASCII only; nothing is trimmed or mended.
  * Returns 0 with *ret_n the length, or 1 where typed is not such an address.
  */
 int email_address_normalise(struct str typed, char ret_address[EMAIL_ADDRESS_SIZE], size_t *ret_n);

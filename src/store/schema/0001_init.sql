@@ -6,6 +6,7 @@ CREATE TABLE tenants (
     name TEXT NOT NULL,
     created_at BIGINT NOT NULL
 );
+CREATE INDEX tenants_by_name ON tenants (name, created_at); -- names need not be unique
 
 CREATE TABLE users (
     id BYTEA PRIMARY KEY,
@@ -27,6 +28,7 @@ CREATE TABLE users (
     updated_at BIGINT NOT NULL
 );
 CREATE INDEX users_by_tenant ON users (tenant_id, id);
+CREATE INDEX users_operators ON users (id) WHERE role = 'operator';
 
 CREATE TABLE recovery_codes (
     user_id BYTEA NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -53,6 +55,7 @@ CREATE TABLE notifications (
     read_at BIGINT
 );
 CREATE INDEX notifications_by_user ON notifications (user_id, id);
+CREATE INDEX notifications_unread ON notifications (user_id, id) WHERE read_at IS NULL;
 
 -- Where a user has signed in from; a sign-in from elsewhere is told to them.
 CREATE TABLE devices (

@@ -1,0 +1,193 @@
+#include "base/fault.h"
+#include "identity/user.h"
+
+static const char others_sql[] = "SELECT count(*) FROM users WHERE role = 'operator'"
+                                 " AND disabled = 0 AND locked_at IS NULL AND id <> $1";
+
+/* $5 is 1 to lock, 0 to unlock, -1 to leave. */
+static const char update_sql[] =
+    "UPDATE users SET email = coalesce($2, email),"
+    " email_status = CASE WHEN email = coalesce($2, email) THEN email_status ELSE 'ok' END,"
+    " role = coalesce($3, role), disabled = coalesce($4, disabled),"
+    " locked_at = CASE $5 WHEN 1 THEN coalesce(locked_at, $6) WHEN 0 THEN NULL"
+    " ELSE locked_at END,"
+    " failed_logins = CASE $5 WHEN 0 THEN 0 ELSE failed_logins END, updated_at = $6"
+    " WHERE id = $1";
+
+static const char delete_sql[] = "DELETE FROM users WHERE id = $1";
+
+static const char password_sql[] =
+    "UPDATE users SET password_hash = $2, password_temporary = $3, password_changed_at = $4,"
+    " updated_at = $4 WHERE id = $1";
+
+static const char rehash_sql[] =
+    "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
+
+static const char failure_sql[] =
+    "UPDATE users SET failed_logins = failed_logins + 1, locked_at = CASE"
+    " WHEN $2 > 0 AND failed_logins + 1 >= $2 THEN coalesce(locked_at, $3) ELSE locked_at END"
+    " WHERE id = $1 RETURNING failed_logins, locked_at";
+
+static const char clear_sql[] = "UPDATE users SET failed_logins = 0"
+                                " WHERE id = $1 AND failed_logins <> 0 AND locked_at IS NULL";
+
+#define NOT_BEFORE                                                                                 \
+    "UPDATE users SET not_before = CASE WHEN not_before < $1 THEN $1 ELSE not_before END WHERE "   \
+    "id "
+
+static const char not_before_sql[] = NOT_BEFORE "= $2";
+static const char not_before_bulk_sql[] = NOT_BEFORE "IN (SELECT id FROM bulk_ids)";
+
+static const char email_status_sql[] =
+    "UPDATE users SET email_status = $2, updated_at = $3 WHERE id = $1";
+
+static int count_other_operators(struct store_txn *t, const struct uuid *id, int64_t *ret_count)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int r = store_query(t, others_sql, &rows, PARAMS(P_ID(id)));
+
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r < 0)
+        return r;
+    *ret_count = store_col_int(rows, 0);
+    return 0;
+}
+
+/* Whether someone else could still operate the installation were this user gone. */
+static int check_last_operator(struct store_txn *t, const struct user *user)
+{
+    int64_t others = 0;
+
+    if (user->role != ROLE_OPERATOR || user->disabled)
+        return 0;
+    int r = count_other_operators(t, &user->id, &others);
+    if (r != 0)
+        return r;
+    return others == 0 ? USER_LAST_OPERATOR : 0;
+}
+
+static bool takes_power(const struct user_patch *p)
+{
+    return (p->role && *p->role != ROLE_OPERATOR) || (p->disabled && *p->disabled) ||
+           (p->locked && *p->locked);
+}
+
+static int apply(struct store_txn *t, const struct uuid *id, const struct user_patch *p,
+                 int64_t now)
+{
+    int64_t changed = 0;
+    int r = store_exec(t, update_sql, &changed,
+                       PARAMS(P_ID(id), p->email ? P_TEXT(*p->email) : P_NULL,
+                              p->role ? P_TEXT(role_name(*p->role)) : P_NULL,
+                              p->disabled ? P_INT(*p->disabled) : P_NULL,
+                              P_INT(p->locked ? *p->locked : -1), P_INT(now)));
+
+    if (r == STORE_CONFLICT)
+        return USER_EXISTS;
+    if (r != 0)
+        return r;
+    return changed ? 0 : USER_UNKNOWN;
+}
+
+int user_update(struct store_txn *t, struct arena *a, const struct uuid *tenant,
+                const struct uuid *id, const struct user_patch *patch, int64_t now,
+                struct user_change *ret_change)
+{
+    struct user_change change;
+    int r = takes_power(patch) ? store_lock(t, STORE_LOCK_OPERATORS) : 0;
+
+    if (r == 0)
+        r = user_find(t, a, tenant, id, &change.before);
+    if (r == 0 && takes_power(patch))
+        r = check_last_operator(t, &change.before);
+    if (r == 0)
+        r = apply(t, id, patch, now);
+    if (r == 0)
+        r = user_find(t, a, tenant, id, &change.after);
+    if (r == 0)
+        *ret_change = change;
+    return r;
+}
+
+int user_delete(struct store_txn *t, struct arena *a, const struct uuid *tenant,
+                const struct uuid *id, struct user *ret_user)
+{
+    struct user user;
+    int64_t changed = 0;
+    int r = store_lock(t, STORE_LOCK_OPERATORS);
+
+    if (r == 0)
+        r = user_find(t, a, tenant, id, &user);
+    if (r == 0)
+        r = check_last_operator(t, &user);
+    if (r == 0)
+        r = store_exec(t, delete_sql, &changed, PARAMS(P_ID(id)));
+    if (r != 0)
+        return r;
+    if (changed == 0)
+        return USER_UNKNOWN;
+    *ret_user = user;
+    return 0;
+}
+
+/* For statements that change the one user whose id is their parameter. */
+static int change_one(struct store_txn *t, const char *sql, const struct store_param *params,
+                      size_t n)
+{
+    int64_t changed = 0;
+    int r = store_exec(t, sql, &changed, params, n);
+
+    if (r != 0)
+        return r;
+    return changed ? 0 : USER_UNKNOWN;
+}
+
+int user_set_password(struct store_txn *t, const struct uuid *id, struct str hash, bool temporary,
+                      int64_t now)
+{
+    return change_one(t, password_sql,
+                      PARAMS(P_ID(id), P_TEXT(hash), P_INT(temporary), P_INT(now)));
+}
+
+int user_rehash(struct store_txn *t, const struct uuid *id, struct str old_hash,
+                struct str new_hash)
+{
+    return store_exec(t, rehash_sql, NULL, PARAMS(P_ID(id), P_TEXT(old_hash), P_TEXT(new_hash)));
+}
+
+int user_record_failure(struct store_txn *t, const struct uuid *id, int64_t limit, int64_t now,
+                        bool *ret_locked)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int r = store_query(t, failure_sql, &rows, PARAMS(P_ID(id), P_INT(limit), P_INT(now)));
+
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r <= 0)
+        return r < 0 ? r : USER_UNKNOWN;
+    *ret_locked = limit > 0 && store_col_int(rows, 0) >= limit && store_col_int(rows, 1) == now;
+    return 0;
+}
+
+int user_clear_failures(struct store_txn *t, const struct uuid *id)
+{
+    return store_exec(t, clear_sql, NULL, PARAMS(P_ID(id)));
+}
+
+int user_set_not_before(struct store_txn *t, const struct uuid *id, int64_t at)
+{
+    return change_one(t, not_before_sql, PARAMS(P_INT(at), P_ID(id)));
+}
+
+int user_set_not_before_bulk(struct store_txn *t, int64_t at, int64_t *ret_changed)
+{
+    return store_exec(t, not_before_bulk_sql, ret_changed, PARAMS(P_INT(at)));
+}
+
+int user_set_email_status(struct store_txn *t, const struct uuid *id, enum email_status status,
+                          int64_t now)
+{
+    return change_one(t, email_status_sql,
+                      PARAMS(P_ID(id), P_TEXT(email_status_name(status)), P_INT(now)));
+}
