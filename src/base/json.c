@@ -127,7 +127,7 @@ void json_bool(struct json_writer *w, bool v)
     json_raw(w, v ? STR("true") : STR("false"));
 }
 
-void json_null(struct json_writer *w)
+void json_nil(struct json_writer *w)
 {
     json_raw(w, STR("null"));
 }
@@ -151,7 +151,7 @@ void json_time(struct json_writer *w, int64_t ms)
     char text[CLOCK_TEXT_SIZE];
 
     if (ms == 0) {
-        json_null(w);
+        json_nil(w);
         return;
     }
     clock_format(ms, text);

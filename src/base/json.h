@@ -32,7 +32,7 @@ void json_key(struct json_writer *w, const char *key);
 void json_str(struct json_writer *w, struct str s);
 void json_int(struct json_writer *w, int64_t v);
 void json_bool(struct json_writer *w, bool v);
-void json_null(struct json_writer *w);
+void json_nil(struct json_writer *w); /* null; jansson has taken the other name */
 void json_double(struct json_writer *w, double v);
 
 /* An id as text, and a time in ms as RFC 3339; 0 ms is written as null. */

@@ -48,6 +48,9 @@ struct problem_row {
     const char *title; /* for people */
 };
 
+/* A problem's "type" is this and its code: a place on the docs page (RFC 9457, section 3.1.1). */
+#define PROBLEM_TYPE_PREFIX "/docs#problem-"
+
 /* The row of a problem; PROBLEM_INTERNAL's for a value outside the table. */
 const struct problem_row *problem_row(int problem);
 
@@ -55,7 +58,7 @@ const struct problem_row *problem_row(int problem);
 enum problem problem_of_status(int status);
 
 /*
- * Writes the problem object. detail and field may be empty; an empty detail is left out.
+ * Writes the problem object. An empty detail or field, or a request_id of NULL, is left out.
  */
 void problem_write(struct buf *out, int problem, struct str detail, struct str field,
                    const struct uuid *request_id);

@@ -17,7 +17,7 @@ enum field_type {
     FIELD_BOOL,   /* bool */
     FIELD_UUID,   /* struct uuid; written as null where it is nil */
     FIELD_TIME,   /* int64_t ms, RFC 3339 outside; 0 is null */
-    FIELD_CHOICE, /* int64_t, an index into choices */
+    FIELD_CHOICE, /* int64_t, an index into choices; output: negative is null, if nullable */
     FIELD_STRS,   /* struct str_list; min and max count entries */
     FIELD_OBJECT, /* const void *, of the field's shape; NULL is null */
     FIELD_LIST,   /* struct shape_list, of the field's shape */
@@ -47,17 +47,19 @@ struct field {
     enum field_type type;
     unsigned flags;
     size_t offset;
-    int64_t min, max; /* 0, 0: no bound of its own (strings: SHAPE_STR_MAX) */
+    int64_t min, max; /* 0, 0: no bound of its own; a max of 0 for what is counted: the default */
     const char *const *choices; /* NULL-terminated */
     const struct shape *shape;
     const char *help; /* a sentence for the documents */
 };
 
-enum { SHAPE_STR_MAX = 4096, SHAPE_LIST_MAX = 100000 };
+/* The longest string and list that no bound of their own limits; the deepest nesting of a body. */
+enum { SHAPE_STR_MAX = 4096, SHAPE_LIST_MAX = 100000, SHAPE_DEPTH_MAX = 32 };
 
 /*
  * An input shape's struct begins with "uint64_t given": bit i is set where field i was given
- * (and not null). An output shape's struct has no such member.
+ * (and not null), so it has at most 64 fields; nested ones likewise. An output shape's struct has
+ * no such member.
  */
 struct shape {
     const char *name; /* of the schema in the OpenAPI document */
@@ -74,7 +76,7 @@ struct shape {
 
 /* What was wrong with an input; the texts live in the arena or are constants. */
 struct shape_error {
-    struct str field; /* "" where it concerns the whole body */
+    struct str field; /* such as "users[2].name"; "" where it concerns the whole body */
     struct str detail;
 };
 
@@ -84,14 +86,16 @@ enum { SHAPE_INVALID = 1 };
 /*
  * Reads a JSON object (RFC 8259, UTF-8) into a new struct of the shape. Refused: malformed JSON,
  * duplicate keys, unknown fields, wrong types, missing required fields, values out of bounds, text
- * behind the object; strings with NUL. Returns 0, SHAPE_INVALID or a fault.
+ * behind the object, strings with NUL, deep nesting. The caller bounds the text's length. Returns
+ * 0, SHAPE_INVALID or a fault.
  */
 int shape_bind_json(const struct shape *shape, struct str text, struct arena *arena,
                     const void **ret, struct shape_error *ret_error);
 
 /*
  * As shape_bind_json for a query string or a form (application/x-www-form-urlencoded): names and
- * values are percent-decoded, '+' is a space; only FIELD_STR, INT, BOOL, UUID, TIME, CHOICE.
+ * values are percent-decoded, '+' is a space, a name may be given once; only FIELD_STR, INT, BOOL,
+ * UUID, TIME, CHOICE. Empty parts ("a=1&&b=2") are skipped.
  */
 int shape_bind_form(const struct shape *shape, struct str text, struct arena *arena,
                     const void **ret, struct shape_error *ret_error);
@@ -110,7 +114,11 @@ void shape_write(struct json_writer *w, const struct shape *shape, const void *o
 /* Writes the shape as a JSON Schema (2020-12, as OpenAPI 3.1 takes it); others by $ref. */
 void shape_write_schema(struct json_writer *w, const struct shape *shape, bool input);
 
-/* Percent-decodes s. Returns 0, 1 where it is malformed or decodes to NUL, or FAULT_MEMORY. */
+/* As above for the schema of one field, for a parameter. */
+void shape_write_field_schema(struct json_writer *w, const struct field *field, bool input);
+
+/* Percent-decodes s into the arena. Returns 0, 1 where it is malformed or decodes to NUL, or
+ * FAULT_MEMORY. */
 int percent_decode(struct str s, bool plus_is_space, struct arena *arena, struct str *ret);
 
 #endif
