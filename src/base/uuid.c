@@ -11,9 +11,17 @@ struct uuid uuid_new(void)
 
 struct uuid uuid_at(int64_t ms)
 {
+    uint8_t random[10];
+
+    randombytes_buf(random, sizeof random);
+    return uuid_of(ms, random);
+}
+
+struct uuid uuid_of(int64_t ms, const uint8_t random[10])
+{
     struct uuid u;
 
-    randombytes_buf(u.b, sizeof u.b);
+    memcpy(u.b + 6, random, 10);
     for (int i = 0; i < 6; i++)
         u.b[i] = (uint8_t)((uint64_t)ms >> (40 - 8 * i));
     u.b[6] = (uint8_t)((u.b[6] & 0x0F) | 0x70);

@@ -32,19 +32,29 @@ struct http_app {
     void *context;
     /*
      * Called with the head complete, on the event thread. Returns 0 with the plan, or 1 where it
-     * has filled the reply already (the body, if any, is then discarded up to a bound).
+     * has filled the reply already: it is sent at once, and the body, if any, is dropped (or the
+     * connection closed, where the body is long, chunked or awaits "100 Continue").
      */
     int (*plan)(void *context, struct http_request *request, struct http_plan *ret_plan,
                 struct http_reply *reply);
     /*
-     * Fills the reply on the planned lane. On LANE_EVENT it may return LANE_WORKER or
-     * LANE_PASSWORD, with the reply untouched, to be run again there; else it returns LANE_EVENT.
+     * Fills the reply on the planned lane and returns LANE_EVENT. It may instead return another
+     * lane, with the reply untouched, to be run again there: LANE_WORKER or LANE_PASSWORD.
      */
     enum http_lane (*run)(void *context, struct http_request *request, struct http_reply *reply);
-    /* The engine's own answers (400, 408, 413, 414, 431, 501, 503, 505): fills headers and body for
-     * reply->status, on the event thread. request may be NULL where no head was understood. */
-    void (*refuse)(void *context, struct http_request *request, struct http_reply *reply);
-    /* Called once a reply, whoever made it, as it is queued to the socket: metrics and the log. */
+    /*
+     * The engine's own answers (400, 408, 413, 414, 417, 431, 501, 503, 505): fills headers and
+     * body for reply->status, on the event thread. request is NULL where no head was understood;
+     * error is an enum h1_error where the parser refused, else 0. To a 503 the engine adds
+     * Retry-After.
+     */
+    void (*refuse)(void *context, struct http_request *request, int error,
+                   struct http_reply *reply);
+    /*
+     * Called on the event thread, once a reply, whoever made it, as it is queued to the socket, or
+     * dropped because the client has gone: metrics and the log. request is NULL as in refuse.
+     * body_bytes counts what was queued, without framing.
+     */
     void (*done)(void *context, const struct http_request *request, const struct http_reply *reply,
                  uint64_t body_bytes);
     /* Whether this peer is exempt from the limit of connections per address. */
@@ -58,10 +68,16 @@ struct http_options {
     int workers, password_workers;
     int worker_queue_max, password_queue_max; /* past it: 503 with Retry-After */
     size_t request_line_max, header_bytes_max, headers_max;
-    size_t connections_max, connections_per_address_max;
-    int head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
+    size_t arena_max, reply_max; /* bytes of a request's arena, and of a reply's body */
+    size_t connections_max, connections_per_address_max; /* an IPv6 address counts by its /64 */
+    int head_timeout_ms, body_timeout_ms; /* from the first byte to the last, then 408 */
+    int idle_timeout_ms;                  /* between requests, then the connection is closed */
+    int write_timeout_ms;                 /* without progress of a reply, then it is closed */
     int drain_timeout_ms;
 };
+
+/* Sets what a public server would want; host, port and counts of threads as 0 says above. */
+void http_options_default(struct http_options *ret);
 
 struct http_engine;
 
@@ -73,10 +89,12 @@ int http_engine_port(const struct http_engine *e);
 /*
  * Graceful end: stops accepting, closes idle connections at once, lets what is in flight finish
  * with "Connection: close", for at most drain_timeout_ms; then stops all threads and frees.
- * Returns how many requests were cut off.
+ * Returns how many requests were cut off. A run that does not return within a second more is left
+ * behind with the engine's memory: the process is about to end.
  */
 size_t http_engine_stop(struct http_engine *e);
 
+/* Gauges and counters since the start; refused counts 503s for a full queue. */
 struct http_stats {
     uint64_t connections_open, connections_total, connections_refused, requests_total;
     uint64_t lane_queued[LANES], lane_busy[LANES], lane_refused[LANES];
@@ -97,5 +115,8 @@ ssize_t http_body_read(struct http_request *request, void *p, size_t n);
  */
 int http_stream_begin(struct http_request *request, struct http_reply *reply);
 int http_stream_write(struct http_reply *reply, const void *p, size_t n);
+
+/* Ends a begun stream so that the client sees it was cut off: for what went wrong in the middle. */
+void http_stream_abort(struct http_reply *reply);
 
 #endif

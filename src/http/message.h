@@ -34,7 +34,7 @@ struct http_request {
     struct str host;        /* the Host header or the absolute form's authority */
     const struct http_header *headers;
     size_t header_count;
-    struct str body; /* complete, unless the plan asked for a stream */
+    struct str body;      /* complete, unless the plan asked for a stream */
     struct in6_addr peer; /* IPv4 as mapped addresses */
     bool tls;
     struct uuid id; /* X-Request-Id */
