@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -334,6 +335,61 @@ static void test_statement_limit(void **state)
     store_close(s);
 }
 
+/* A server that holds the connection and says nothing is given up, not waited for. */
+static void test_silent_server(void **state)
+{
+    struct fixture *f = *state;
+    struct store_options o = {.url = f->url, .pool = 1, .timeout_ms = 1000, .statement_ms = 100};
+    struct store *s = NULL;
+
+    if (!getenv("HOLDFAST_TEST_POSTGRES_CTL"))
+        skip();
+    assert_done(store_open_schema(&o, &fixture_schema, &s));
+    pid_t backend = (pid_t)fixture_number(s, "SELECT pg_backend_pid()");
+    assert_true(backend > 1);
+    /* Its answer leaves nothing to be read before the next statement. */
+    assert_done(store_run(s, insert_log, NULL, PARAMS(P_INT(0))));
+    assert_int_equal(kill(backend, SIGSTOP), 0);
+    int64_t from = clock_mono();
+    int r = store_run(s, insert_log, NULL, PARAMS(P_INT(1)));
+    int64_t took = clock_mono() - from;
+    assert_int_equal(kill(backend, SIGCONT), 0);
+    assert_int_equal(r, FAULT_UNAVAILABLE);
+    assert_in_range(took, 4000, 8000);
+    assert_done(store_ping(s));
+    store_close(s);
+}
+
+/* What does not fit on the disk is not acknowledged, and does no harm to what did. */
+static void test_full_disk(void **state)
+{
+    static char body[64 * 1024];
+    struct fixture *f = *state;
+    struct rlimit before, small = {.rlim_cur = 1 << 20};
+    int64_t acknowledged = 0;
+    struct uuid id;
+    int r;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small.rlim_max = before.rlim_max;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    do {
+        id = uuid_new();
+        r = store_run(f->s, "INSERT INTO things (id, body) VALUES ($1, $2)", NULL,
+                      PARAMS(P_ID(&id), P_BLOB(body, sizeof body)));
+        acknowledged += r == 0;
+    } while (r == 0 && acknowledged < 1000);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    assert_int_equal(r, FAULT_IO);
+    assert_in_range(acknowledged, 1, 100);
+    assert_int_equal(fixture_number(f->s, "SELECT COUNT(*) FROM things"), acknowledged);
+    assert_done(store_run(f->s, "INSERT INTO things (id, body) VALUES ($1, $2)", NULL,
+                          PARAMS(P_ID(&id), P_BLOB(body, sizeof body))));
+    assert_int_equal(fixture_number(f->s, "SELECT COUNT(*) FROM things"), acknowledged + 1);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -342,6 +398,8 @@ int main(int argc, char **argv)
         FIXTURE_BOTH(test_watch_wakes),
         FIXTURE_POSTGRES(test_deadlock_is_retried),
         FIXTURE_POSTGRES(test_statement_limit),
+        FIXTURE_POSTGRES(test_silent_server),
+        FIXTURE_SQLITE(test_full_disk),
     };
     /* These disturb whoever else uses the server, so they run alone and last. */
     static const struct CMUnitTest outages[] = {

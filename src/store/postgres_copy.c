@@ -128,7 +128,7 @@ int pg_bulk_prepare(struct pg_conn *c)
     if (c->bulk)
         return 0;
     int r = pg_script(c, "CREATE TEMP TABLE bulk_ids (id BYTEA PRIMARY KEY) ON COMMIT DELETE ROWS;"
-                         "CREATE TEMP TABLE bulk_texts (value TEXT COLLATE \"C\" PRIMARY KEY)"
+                         "CREATE TEMP TABLE bulk_texts (value TEXT PRIMARY KEY)"
                          " ON COMMIT DELETE ROWS");
     c->bulk = r == 0;
     return r;

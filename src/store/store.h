@@ -6,11 +6,18 @@
  * Threads: store_read, store_write and store_run may be called from any worker thread and block;
  * never from an event thread. A job runs on the caller's thread (PostgreSQL; SQLite reads) or on
  * the writer thread (SQLite writes), so it touches only its argument, and it may run more than
- * once (a serialization failure is retried), so it sets its outputs anew each time.
+ * once (a serialization failure, a deadlock or a connection lost before the commit is met with
+ * another run), so it sets its outputs anew each time. A job that calls store_read, store_write
+ * or store_run gets FAULT_INTERNAL. Once a statement of a job has failed, all that follow return
+ * the same failure, and the job cannot commit.
  *
- * SQL: parameters are $1, $2, ...; ids and digests are BYTEA, times BIGINT milliseconds, flags
- * BIGINT 0 or 1. A statement's text is a constant: it is prepared once a connection and found by
- * its address.
+ * SQL: parameters are $1, $2, ..., 32 at most; ids and digests are BYTEA, times BIGINT
+ * milliseconds, flags BIGINT 0 or 1; text is UTF-8 without NUL, anything else FAULT_STORE. A
+ * statement's text is a constant: it is prepared once a connection and found by its address.
+ *
+ * PostgreSQL out of reach: calls fail at once with FAULT_UNAVAILABLE, but for one that tries the
+ * server anew, each half second at the most. Its prepared statements, session settings and LISTEN
+ * need a connection of one's own: a pooler must be in session mode.
  */
 #ifndef HOLDFAST_STORE_H
 #define HOLDFAST_STORE_H
@@ -43,7 +50,7 @@ struct store_options {
  */
 int store_open(const struct store_options *options, struct store **ret);
 
-/* Waits for running jobs and closes; NULL is allowed. */
+/* Waits for running jobs and closes; none may be begun any more. NULL is allowed. */
 void store_close(struct store *s);
 
 /* "sqlite" or "postgresql". */
@@ -61,12 +68,20 @@ int store_ping(struct store *s);
  */
 typedef int store_job(struct store_txn *t, void *arg);
 
-/* Runs job over one snapshot; it must not write. */
+/*
+ * Runs job over one snapshot; a statement that writes is FAULT_STORE. On PostgreSQL a round trip
+ * for each statement, and none besides.
+ */
 int store_read(struct store *s, store_job *job, void *arg);
 
 /*
- * Runs job in a transaction; when 0 is returned its writes are on disk. A lost connection is
- * FAULT_UNAVAILABLE: whether an interrupted commit took effect is then unknown.
+ * Runs job in a transaction; when 0 is returned its writes are on disk. A connection lost during
+ * the commit is FAULT_UNAVAILABLE: whether it took effect is then unknown.
+ *
+ * On PostgreSQL each statement sees what was committed before it began (READ COMMITTED): what
+ * must hold from one to the next is guarded by store_lock, or by a condition in the UPDATE
+ * itself. A round trip for each statement and one for the commit. On SQLite writing jobs run one
+ * at a time, so a long one holds up all others.
  */
 int store_write(struct store *s, store_job *job, void *arg);
 
@@ -96,11 +111,18 @@ struct store_param {
 int store_exec(struct store_txn *t, const char *sql, int64_t *ret_changed,
                const struct store_param *params, size_t n);
 
-/* Runs a statement that returns rows; *ret_rows is freed by the caller. Same returns. */
+/*
+ * Runs a statement that returns rows, such as INSERT ... RETURNING; *ret_rows is freed by the
+ * caller within the job. Same returns. PostgreSQL's rows are all held in memory: what may be many
+ * is read in pages.
+ */
 int store_query(struct store_txn *t, const char *sql, struct store_rows **ret_rows,
                 const struct store_param *params, size_t n);
 
-/* Runs one writing statement as a transaction of its own: one round trip, one durable commit. */
+/*
+ * Runs one writing statement as a transaction of its own: one round trip, one durable commit.
+ * Same returns; of a lost connection as store_write says.
+ */
 int store_run(struct store *s, const char *sql, int64_t *ret_changed,
               const struct store_param *params, size_t n);
 
@@ -110,7 +132,10 @@ void store_rows_free(struct store_rows *rows);
 void store_rows_cleanup(struct store_rows **rows);
 #define _cleanup_rows_ __attribute__((cleanup(store_rows_cleanup)))
 
-/* Columns of the current row, from 0. A view is valid until the next row. NULL reads as 0, "". */
+/*
+ * Columns of the current row, from 0. A view is valid until the next row. NULL reads as 0, "".
+ * Integers are read from BIGINT, comparisons, COUNT and SUM.
+ */
 bool store_col_is_null(struct store_rows *rows, int column);
 int64_t store_col_int(struct store_rows *rows, int column);
 struct str store_col_text(struct store_rows *rows, int column);
@@ -122,7 +147,8 @@ struct uuid store_col_id(struct store_rows *rows, int column);
 /*
  * Fills the transaction's temporary table bulk_ids(id BYTEA PRIMARY KEY) or bulk_texts(value TEXT
  * PRIMARY KEY) with the given values in place of what it held; repeated values count once. So a
- * set of any size takes part in one statement.
+ * set of any size takes part in one statement: a million take a second or two. The tables are
+ * empty again when the job ends. On SQLite other writing jobs wait meanwhile.
  */
 int store_bulk_ids(struct store_txn *t, const struct uuid *ids, size_t n);
 int store_bulk_texts(struct store_txn *t, const struct str *texts, size_t n);
@@ -141,20 +167,24 @@ enum store_lock_number {
  */
 int store_lock(struct store_txn *t, enum store_lock_number number);
 
-/* Wakes every watch of every process when the transaction commits. */
+/* Wakes every watch of every process when the transaction commits; sent with the commit. */
 int store_wake(struct store_txn *t);
 
 /*
  * Waiting for others' commits: LISTEN on a connection of its own (PostgreSQL), or a look at
  * data_version each 100 ms (SQLite). One thread uses a watch; store_watch_stop may be called from
- * another and makes the wait return.
+ * another and makes the wait return. A watch is closed before its store.
  */
 struct store_watch;
 int store_watch_open(struct store *s, struct store_watch **ret);
 void store_watch_close(struct store_watch *w);
 void store_watch_stop(struct store_watch *w);
 
-/* Returns 0 when something may have been committed or timeout_ms are over; FAULT_UNAVAILABLE. */
+/*
+ * Returns 0 when something may have been committed, when timeout_ms are over, and each time it
+ * has (re)connected: what was committed before is for the caller to find. FAULT_UNAVAILABLE while
+ * the server is out of reach, then with a pause of at most half a second.
+ */
 int store_watch_wait(struct store_watch *w, int timeout_ms);
 
 /* For /metrics: statements' and commits' times, queue depth of writers, connections in use. */
