@@ -41,7 +41,7 @@ struct str email_status_name(enum email_status status)
     return email_statuses[status];
 }
 
-static int parse_email_status(struct str name, enum email_status *ret_status)
+int email_status_parse(struct str name, enum email_status *ret_status)
 {
     for (size_t i = 0; i < sizeof email_statuses / sizeof *email_statuses; i++) {
         if (str_eq(name, email_statuses[i])) {
@@ -73,7 +73,7 @@ static int read_user(struct store_rows *rows, struct arena *a, struct user *ret_
     if (!u.email.p || !u.password_hash.p)
         return FAULT_MEMORY;
     if (role_parse(store_col_text(rows, 3), &u.role) != 0 ||
-        parse_email_status(store_col_text(rows, 10), &u.email_status) != 0)
+        email_status_parse(store_col_text(rows, 10), &u.email_status) != 0)
         return fault_set(FAULT_STORE, "a user's role or email_status is unknown here");
     *ret_user = u;
     return 0;

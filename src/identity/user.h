@@ -29,6 +29,9 @@ enum email_status { EMAIL_OK, EMAIL_INVALID, EMAIL_UNSUBSCRIBED };
 /* "ok", "invalid", "unsubscribed". */
 struct str email_status_name(enum email_status status);
 
+/* Returns 0, or 1 where name is none of them. */
+int email_status_parse(struct str name, enum email_status *ret_status);
+
 struct user {
     struct uuid id, tenant_id;
     struct str email;

@@ -171,24 +171,32 @@ static int reuse(struct sessions *s, struct arena *a, const struct finding *f,
     return REFRESH_REUSED;
 }
 
+/* The predecessor of the current generation gets the same successor again, for a fixed time. */
+static bool in_grace(const struct finding *f, int64_t now)
+{
+    int64_t grace = config_current()->refresh_grace_s * CLOCK_SECOND;
+
+    return f->token->generation + 1 == f->family.generation && grace > 0 &&
+           now <= f->family.rotated_at + grace;
+}
+
 static int decide(struct sessions *s, struct arena *a, const struct finding *f,
                   const struct refresh_input *input, struct session_grant *ret)
 {
-    uint32_t presented = f->token->generation, current = f->family.generation;
-    int64_t grace = config_current()->refresh_grace_s * CLOCK_SECOND;
+    uint32_t current = f->family.generation;
 
     /* Ahead of the row only after the database was restored: the row moves forward. */
-    if (presented >= current)
+    if (f->token->generation >= current)
         return advance(s, a, f, input, ret);
-    if (presented + 1 == current && grace > 0 && input->now <= f->family.rotated_at + grace) {
+    if (in_grace(f, input->now)) {
         metric_add(&s->counters.refresh_graces, 1);
         return session_grant_make(s, a, &f->family, current, &f->user, input->now, ret);
     }
     return reuse(s, a, f, input);
 }
 
-static int attempt(struct sessions *s, struct arena *a, struct finding *f,
-                   const struct refresh_input *input, struct session_grant *ret)
+/* Reads the row and authenticates the token: 0 where it is alive, an outcome, or a fault. */
+static int examine(struct sessions *s, struct finding *f, int64_t now)
 {
     int r = store_read(s->store, find_job, f);
 
@@ -199,8 +207,7 @@ static int attempt(struct sessions *s, struct arena *a, struct finding *f,
     r = refresh_token_check(&s->refresh, f->token, f->family.seed);
     if (r)
         return r == REFRESH_TOKEN_INVALID ? REFRESH_INVALID : r;
-    r = check_alive(f, input->now);
-    return r ? r : decide(s, a, f, input, ret);
+    return check_alive(f, now);
 }
 
 int session_refresh(struct sessions *s, struct arena *a, const struct refresh_input *input,
@@ -210,12 +217,32 @@ int session_refresh(struct sessions *s, struct arena *a, const struct refresh_in
     struct finding f = {.token = &token, .arena = a};
     int r = refresh_token_parse(input->token, &token) ? REFRESH_INVALID : AGAIN;
 
-    for (int i = 0; r == AGAIN && i < ATTEMPTS; i++)
-        r = attempt(s, a, &f, input, ret);
+    for (int i = 0; r == AGAIN && i < ATTEMPTS; i++) {
+        r = examine(s, &f, input->now);
+        if (r == 0)
+            r = decide(s, a, &f, input, ret);
+    }
     crypto_wipe(&f.family.seed, sizeof f.family.seed);
     if (r == AGAIN)
         r = fault_set(FAULT_UNAVAILABLE, "a family changed %d times during one rotation", ATTEMPTS);
     if (r > 0)
         metric_add(&s->counters.refresh_refusals, 1);
+    return r;
+}
+
+int session_refresh_inspect(struct sessions *s, struct arena *a, struct str token, int64_t now,
+                            struct refresh_status *ret)
+{
+    struct refresh_token parsed;
+    struct finding f = {.token = &parsed, .arena = a};
+
+    if (refresh_token_parse(token, &parsed))
+        return REFRESH_INVALID;
+    int r = examine(s, &f, now);
+    if (r == 0 && parsed.generation < f.family.generation && !in_grace(&f, now))
+        r = REFRESH_REUSED;
+    crypto_wipe(&f.family.seed, sizeof f.family.seed);
+    if (r == 0)
+        *ret = (struct refresh_status){f.family, f.user};
     return r;
 }

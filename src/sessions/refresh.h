@@ -30,4 +30,17 @@ struct refresh_input {
 int session_refresh(struct sessions *s, struct arena *a, const struct refresh_input *input,
                     struct session_grant *ret);
 
+/* What a refresh token stands for, without using it. */
+struct refresh_status {
+    struct session_family family;
+    struct user user;
+};
+
+/*
+ * Looks a token up. Only the newest of a live session, or its predecessor within the grace, is
+ * active. Returns 0, an enum refresh_outcome (REFRESH_REUSED ends nothing here) or a fault.
+ */
+int session_refresh_inspect(struct sessions *s, struct arena *a, struct str token, int64_t now,
+                            struct refresh_status *ret);
+
 #endif
