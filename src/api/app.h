@@ -31,9 +31,10 @@ static inline const struct uuid *app_bound(const struct call *call)
     return call->who.role == ROLE_OPERATOR ? NULL : &call->who.tenant_id;
 }
 
-/* Every route table of the product, in the order of the documents. */
-extern const struct route_table api_tables[];
-extern const size_t api_table_count;
+/* Every route table of the product, in the order of the documents, after api_tables_init. */
+enum { API_TABLES = 8 };
+extern struct route_table api_tables[API_TABLES];
+void api_tables_init(void);
 
 /* Bounds of "?limit=". */
 enum { API_LIMIT_DEFAULT = 50, API_LIMIT_MAX = 200 };

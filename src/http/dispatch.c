@@ -274,6 +274,18 @@ static void reply_with(struct call *call, int r)
     dispatch_problem(reply, r, call->problem_detail, call->problem_field, &call->request->id);
 }
 
+int call_stream_begin(struct call *call, const char *media_type)
+{
+    call->reply->status = call->route->status;
+    int r = http_reply_header(call->reply, "Content-Type", str_of(media_type));
+    if (r)
+        return r;
+    dispatch_headers(config_current(), call->request, call->reply, call->secure);
+    r = http_stream_begin(call->request, call->reply);
+    call->streaming = r == 0;
+    return r;
+}
+
 static enum http_lane run(void *context, struct http_request *r, struct http_reply *reply)
 {
     struct dispatch *d = context;
@@ -293,6 +305,11 @@ static enum http_lane run(void *context, struct http_request *r, struct http_rep
     }
     if (result == 0)
         result = record(d, call);
+    if (call->streaming) {
+        if (result < 0)
+            log_fault("a streamed reply was cut off", result);
+        return LANE_EVENT;
+    }
     if (result)
         reply_with(call, result);
     dispatch_headers(config_current(), r, reply, call->secure);

@@ -87,7 +87,7 @@ struct principal {
 
 struct call {
     void *app; /* struct app of api/app.h */
-    const struct http_request *request;
+    struct http_request *request;
     struct http_reply *reply;
     const struct route *route;
     struct arena *arena;
@@ -102,6 +102,7 @@ struct call {
     bool trailed;  /* the handler's own transaction has recorded the action */
     bool deferred; /* by an event thread, to a worker */
     bool secure;   /* by TLS, here or at a trusted proxy */
+    bool streaming; /* the head has been sent: a fault can only cut the reply off */
 };
 
 /* Returns problem, with a detail (NULL: none) for the answer. */
@@ -125,5 +126,8 @@ int call_reply_empty(struct call *call);
 
 /* Replies with the row's status and a body of this media type, taken over from *body. */
 int call_reply_body(struct call *call, const char *media_type, struct buf *body);
+
+/* Sends the row's status and all headers; the body follows by http_stream_write. On workers. */
+int call_stream_begin(struct call *call, const char *media_type);
 
 #endif
