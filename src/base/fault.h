@@ -20,7 +20,10 @@ enum fault {
     FAULT_INTERNAL = -7     /* anything else that must not happen */
 };
 
-/* Keeps the message (cut at 400 bytes) for this thread and returns fault. */
+/*
+ * Keeps the message (cut at 399 bytes) for this thread and returns fault. Arguments may point into
+ * fault_message().
+ */
 int fault_set(enum fault fault, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* As fault_set, with ": " and the text of errno_value behind it. */
