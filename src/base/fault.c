@@ -12,7 +12,7 @@ static void keep(const char *text)
     snprintf(message, sizeof message, "%s", text);
 }
 
-int fault_set(enum fault fault, const char *format, ...)
+void fault_keep(const char *format, ...)
 {
     char text[MESSAGE_MAX];
     va_list args;
@@ -21,10 +21,9 @@ int fault_set(enum fault fault, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     keep(text);
-    return fault;
 }
 
-int fault_errno(enum fault fault, int errno_value, const char *format, ...)
+void fault_keep_errno(int errno_value, const char *format, ...)
 {
     char text[MESSAGE_MAX], reason[128];
     va_list args;
@@ -36,7 +35,6 @@ int fault_errno(enum fault fault, int errno_value, const char *format, ...)
         snprintf(text + n, sizeof text - (size_t)n, ": %s",
                  strerror_r(errno_value, reason, sizeof reason));
     keep(text);
-    return fault;
 }
 
 const char *fault_message(void)
