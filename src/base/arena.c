@@ -32,9 +32,8 @@ void arena_free(struct arena *a)
 
 static struct arena_block *block_add(struct arena *a, size_t n)
 {
-    size_t cap = n > BLOCK_SIZE - sizeof(struct arena_block)
-                     ? n
-                     : BLOCK_SIZE - sizeof(struct arena_block);
+    size_t cap =
+        n > BLOCK_SIZE - sizeof(struct arena_block) ? n : BLOCK_SIZE - sizeof(struct arena_block);
     struct arena_block *b = calloc(1, sizeof *b + cap);
 
     if (!b)
@@ -55,7 +54,7 @@ void *arena_alloc(struct arena *a, size_t n)
 {
     size_t align = alignof(max_align_t);
 
-    if (n > a->cap || a->used > a->cap - n) {
+    if (n > a->cap || n > SIZE_MAX / 2 || a->used > a->cap - n) {
         fault_set(FAULT_MEMORY, "arena over its cap of %zu bytes", a->cap);
         return NULL;
     }

@@ -26,7 +26,8 @@ static inline struct arena arena_init(size_t cap)
 /* Runs the cleanups, newest first, and frees everything. The arena is empty and usable again. */
 void arena_free(struct arena *a);
 
-/* Zeroed memory, aligned for any object; NULL (with the fault set) past the cap or without memory. */
+/* Zeroed memory, aligned for any object; NULL (with the fault set) past the cap or without memory.
+ */
 void *arena_alloc(struct arena *a, size_t n);
 
 /* As arena_alloc for count objects of size bytes; an overflow is refused. */

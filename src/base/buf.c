@@ -31,13 +31,14 @@ int buf_reserve(struct buf *b, size_t n)
         return b->fault;
     if (n > b->max || b->n > b->max - n)
         return b->fault = fault_set(FAULT_LIMIT, "buffer over its maximum of %zu bytes", b->max);
-    if (b->n + n <= b->cap)
+    if (b->p && b->n + n <= b->cap)
         return 0;
 
     size_t cap = b->cap ? b->cap : FIRST_CAPACITY;
     while (cap < b->n + n)
         cap = cap > b->max / 2 ? b->max : cap * 2;
-    char *p = realloc(b->p, cap);
+    /* One byte more than counted: printf and buf_cstr end a full buffer with a NUL too. */
+    char *p = cap < SIZE_MAX ? realloc(b->p, cap + 1) : NULL;
     if (!p)
         return b->fault = fault_set(FAULT_MEMORY, "no memory for a buffer of %zu bytes", cap);
     b->p = p;
@@ -79,7 +80,7 @@ int buf_printf(struct buf *b, const char *format, ...)
     if ((size_t)n < sizeof small)
         return buf_add(b, small, (size_t)n);
 
-    int r = buf_reserve(b, (size_t)n + 1);
+    int r = buf_reserve(b, (size_t)n);
     if (r)
         return r;
     va_start(args, format);
@@ -101,7 +102,7 @@ void buf_consume(struct buf *b, size_t n)
 
 const char *buf_cstr(struct buf *b)
 {
-    if (buf_reserve(b, 1))
+    if (buf_reserve(b, 0))
         return NULL;
     b->p[b->n] = '\0';
     return b->p;

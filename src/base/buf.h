@@ -25,7 +25,10 @@ static inline struct buf buf_init(size_t max)
 /* Frees the bytes and leaves an empty buffer with the same maximum. */
 void buf_free(struct buf *b);
 
-/* As buf_free, but overwrites the bytes first: for secrets. */
+/*
+ * As buf_free, but overwrites the bytes first: for secrets. Growing may leave copies behind, so a
+ * buffer for secrets reserves its maximum before the first byte.
+ */
 void buf_wipe(struct buf *b);
 
 /* Empties the buffer and clears its fault; keeps the memory. */

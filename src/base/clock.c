@@ -32,8 +32,13 @@ void clock_shift(int64_t ms)
     atomic_fetch_add(&shift, ms);
 }
 
+/* The years 0000 to 9999, which four digits can write. */
+static const int64_t first_ms = -62167219200000, last_ms = 253402300799999;
+
 void clock_format(int64_t ms, char ret_text[CLOCK_TEXT_SIZE])
 {
+    ms = ms < first_ms ? first_ms : ms;
+    ms = ms > last_ms ? last_ms : ms;
     time_t seconds = (time_t)(ms >= 0 ? ms / 1000 : (ms - 999) / 1000);
     struct tm tm;
 
@@ -125,6 +130,9 @@ int clock_parse(struct str s, int64_t *ret_ms)
                     .tm_hour = hour,
                     .tm_min = minute,
                     .tm_sec = second};
-    *ret_ms = (int64_t)timegm(&tm) * 1000 + ms - offset;
+    int64_t at = (int64_t)timegm(&tm) * 1000 + ms - offset;
+    if (at < first_ms || at > last_ms)
+        return 1;
+    *ret_ms = at;
     return 0;
 }

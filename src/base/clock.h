@@ -27,12 +27,16 @@ void clock_shift(int64_t ms);
 /* Length of an RFC 3339 time with milliseconds, and its buffer with the NUL. */
 enum { CLOCK_TEXT = 24, CLOCK_TEXT_SIZE = CLOCK_TEXT + 1 };
 
-/* Writes ms as "2026-01-02T03:04:05.678Z" (RFC 3339, section 5.6). */
+/*
+ * Writes ms as "2026-01-02T03:04:05.678Z" (RFC 3339, section 5.6). What lies outside the years
+ * 0000 to 9999 is written as the nearest time inside them.
+ */
 void clock_format(int64_t ms, char ret_text[CLOCK_TEXT_SIZE]);
 
 /*
  * Reads an RFC 3339 time with "Z" or an offset and at most nine digits of fraction (cut to ms).
- * Returns 0, or 1 where s is not one (*ret_ms untouched).
+ * Returns 0, or 1 where s is not one, is a leap second, or lies outside the years 0000 to 9999 in
+ * UTC (*ret_ms untouched).
  */
 int clock_parse(struct str s, int64_t *ret_ms);
 

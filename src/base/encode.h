@@ -8,13 +8,16 @@
 #include "base/str.h"
 
 /* The text's length for n bytes, without a NUL. */
-#define BASE64URL_LENGTH(n) (((n) * 4 + 2) / 3)
-#define HEX_LENGTH(n) ((n) * 2)
+#define BASE64URL_LENGTH(n) (((n)*4 + 2) / 3)
+#define HEX_LENGTH(n) ((n)*2)
 
 /* Writes HEX_LENGTH(n) lower-case characters and a NUL. */
 void hex_encode(const void *bytes, size_t n, char *ret_text);
 
-/* Reads exactly 2 * n digits of either case. Returns 0, or 1 where s is something else. */
+/*
+ * Reads exactly 2 * n digits of either case. Returns 0, or 1 where s is something else; ret_bytes
+ * may then hold a part.
+ */
 int hex_decode(struct str s, size_t n, void *ret_bytes);
 
 /* Writes BASE64URL_LENGTH(n) characters, no NUL. Returns their number. */
@@ -22,7 +25,8 @@ size_t base64url_encode(const void *bytes, size_t n, char *ret_text);
 
 /*
  * Reads s into at most cap bytes. Returns 0, or 1 for a character outside the alphabet, an
- * impossible length, set bits behind the last byte, or more than cap bytes.
+ * impossible length, set bits behind the last byte, or more than cap bytes; ret_bytes may then hold
+ * a part.
  */
 int base64url_decode(struct str s, size_t cap, void *ret_bytes, size_t *ret_n);
 

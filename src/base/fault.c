@@ -6,28 +6,35 @@ enum { MESSAGE_MAX = 400 };
 
 static _Thread_local char message[MESSAGE_MAX];
 
-int fault_set(enum fault fault, const char *format, ...)
+/* Arguments may point into the message itself: a caller adds to what it was told. */
+static void keep(const char *text)
 {
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
-    va_end(args);
-    return fault;
+    snprintf(message, sizeof message, "%s", text);
 }
 
-int fault_errno(enum fault fault, int errno_value, const char *format, ...)
+void fault_keep(const char *format, ...)
 {
+    char text[MESSAGE_MAX];
     va_list args;
-    char text[128];
 
     va_start(args, format);
-    int n = vsnprintf(message, sizeof message, format, args);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    keep(text);
+}
+
+void fault_keep_errno(int errno_value, const char *format, ...)
+{
+    char text[MESSAGE_MAX], reason[128];
+    va_list args;
+
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (n >= 0 && n < MESSAGE_MAX)
-        snprintf(message + n, sizeof message - (size_t)n, ": %s",
-                 strerror_r(errno_value, text, sizeof text));
-    return fault;
+        snprintf(text + n, sizeof text - (size_t)n, ": %s",
+                 strerror_r(errno_value, reason, sizeof reason));
+    keep(text);
 }
 
 const char *fault_message(void)
@@ -37,9 +44,8 @@ const char *fault_message(void)
 
 const char *fault_name(int fault)
 {
-    static const char *const names[] = {"none",        "memory", "limit",   "io", "store",
-                                        "unavailable", "crypto", "internal"};
-    int i = -fault;
+    static const char *const names[] = {"none",  "memory",      "limit",  "io",
+                                        "store", "unavailable", "crypto", "internal"};
 
-    return i >= 0 && i < (int)(sizeof names / sizeof *names) ? names[i] : "unknown";
+    return fault <= 0 && fault >= FAULT_INTERNAL ? names[-fault] : "unknown";
 }

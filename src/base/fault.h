@@ -20,12 +20,25 @@ enum fault {
     FAULT_INTERNAL = -7     /* anything else that must not happen */
 };
 
-/* Keeps the message (cut at 400 bytes) for this thread and returns fault. */
-int fault_set(enum fault fault, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Keep the message for this thread: what fault_set and fault_errno do first. */
+void fault_keep(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void fault_keep_errno(int errno_value, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static inline int fault_code(enum fault fault)
+{
+    return fault;
+}
+
+/*
+ * Keeps the message (cut at 399 bytes) for this thread and returns fault. Arguments may point into
+ * fault_message(). A macro, so that a reader of the code, man or analyzer, knows what is returned.
+ */
+#define fault_set(fault, ...) (fault_keep(__VA_ARGS__), fault_code(fault))
 
 /* As fault_set, with ": " and the text of errno_value behind it. */
-int fault_errno(enum fault fault, int errno_value, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+#define fault_errno(fault, errno_value, ...)                                                       \
+    (fault_keep_errno(errno_value, __VA_ARGS__), fault_code(fault))
 
 /* What this thread's last fault was about; "" where there was none. Valid until the next. */
 const char *fault_message(void);

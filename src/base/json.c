@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 
+#include <math.h>
+
 static void separate(struct json_writer *w)
 {
     if (w->comma)
@@ -86,7 +88,8 @@ static void write_escaped(struct buf *out, struct str s)
         escape(out, c);
         start = i + 1;
     }
-    buf_add(out, s.p + start, s.n - start);
+    if (start < s.n)
+        buf_add(out, s.p + start, s.n - start);
 }
 
 static void write_mended(struct buf *out, struct str s)
@@ -134,6 +137,10 @@ void json_nil(struct json_writer *w)
 
 void json_double(struct json_writer *w, double v)
 {
+    if (!isfinite(v)) {
+        json_nil(w);
+        return;
+    }
     separate(w);
     buf_printf(w->out, "%.15g", v);
 }

@@ -33,6 +33,8 @@ void json_str(struct json_writer *w, struct str s);
 void json_int(struct json_writer *w, int64_t v);
 void json_bool(struct json_writer *w, bool v);
 void json_nil(struct json_writer *w); /* null; jansson has taken the other name */
+
+/* Fifteen significant digits; what is not finite is written as null. */
 void json_double(struct json_writer *w, double v);
 
 /* An id as text, and a time in ms as RFC 3339; 0 ms is written as null. */

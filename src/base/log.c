@@ -5,6 +5,7 @@
 #include "base/json.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -31,8 +32,7 @@ static struct {
 void log_configure(enum log_level level, enum log_format format)
 {
     atomic_store(&current_level, (int)level);
-    atomic_store(&current_json,
-                 format == LOG_AUTO ? !isatty(STDERR_FILENO) : format == LOG_JSON);
+    atomic_store(&current_json, format == LOG_AUTO ? !isatty(STDERR_FILENO) : format == LOG_JSON);
 }
 
 static bool use_json(void)
@@ -53,11 +53,27 @@ static void write_all(const char *p, size_t n)
         ssize_t done = write(STDERR_FILENO, p, n);
         if (done < 0 && errno == EINTR)
             continue;
+        if (done < 0 && errno == EAGAIN &&
+            poll(&(struct pollfd){STDERR_FILENO, POLLOUT, 0}, 1, -1) > 0)
+            continue;
         if (done < 0)
             return; /* there is nowhere left to say so */
         p += done;
         n -= (size_t)done;
     }
+}
+
+/* Ends a line that was begun. Returns whether there is one. */
+static bool close_line(struct log_line *l)
+{
+    if (l->text.n == 0)
+        return false;
+    /* A line over its maximum keeps its whole fields; the room for the end is left free. */
+    l->text.max += 2;
+    l->text.fault = 0;
+    if (l->json)
+        buf_add_char(&l->text, '}');
+    return buf_add_char(&l->text, '\n') == 0;
 }
 
 static void write_dropped(uint64_t dropped)
@@ -68,10 +84,8 @@ static void write_dropped(uint64_t dropped)
         return;
     log_begin(&l, LOG_WARN, "log lines dropped");
     log_field_int(&l, "count", (int64_t)dropped);
-    if (l.json)
-        buf_add(&l.text, "}", 1);
-    buf_add_char(&l.text, '\n');
-    write_all(l.text.p, l.text.n);
+    if (close_line(&l))
+        write_all(l.text.p, l.text.n);
     buf_free(&l.text);
 }
 
@@ -103,15 +117,17 @@ static void *writer_main(void *unused)
 
 int log_start(void)
 {
-    int error = pthread_create(&writer.thread, NULL, writer_main, NULL);
+    int error = 0;
 
-    if (error)
-        return fault_errno(FAULT_INTERNAL, error, "cannot start the log's thread");
+    /* Under the lock, so that the thread sees neither an earlier stop nor half a start. */
     pthread_mutex_lock(&writer.lock);
-    writer.running = true;
-    writer.stopping = false;
+    if (!writer.running) {
+        writer.stopping = false;
+        error = pthread_create(&writer.thread, NULL, writer_main, NULL);
+        writer.running = error == 0;
+    }
     pthread_mutex_unlock(&writer.lock);
-    return 0;
+    return error ? fault_errno(FAULT_INTERNAL, error, "cannot start the log's thread") : 0;
 }
 
 void log_stop(void)
@@ -134,6 +150,8 @@ static void submit(const char *p, size_t n)
     pthread_mutex_lock(&writer.lock);
     if (!writer.running) {
         write_all(p, n);
+    } else if (n > HELD_MAX_BYTES - writer.held.n) {
+        writer.dropped++; /* asked beforehand: a fault would replace the one being logged */
     } else if (buf_add(&writer.held, p, n)) {
         writer.held.fault = 0;
         writer.dropped++;
@@ -141,6 +159,24 @@ static void submit(const char *p, size_t n)
         pthread_cond_signal(&writer.wake);
     }
     pthread_mutex_unlock(&writer.lock);
+}
+
+static void add_quoted(struct log_line *l, struct str s)
+{
+    struct json_writer w = json_writer(&l->text);
+
+    if (s.n > VALUE_MAX_BYTES)
+        s.n = VALUE_MAX_BYTES;
+    json_str(&w, s);
+}
+
+/* Whether s can stand in a person's line as it is: no control character reaches the terminal. */
+static bool is_plain(struct str s, char least)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < least || s.p[i] == '"' || s.p[i] == 0x7F)
+            return false;
+    return s.n > 0 && s.n <= VALUE_MAX_BYTES;
 }
 
 void log_begin(struct log_line *l, enum log_level level, const char *event)
@@ -151,15 +187,15 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
     if (!log_enabled(level))
         return;
     clock_format(clock_now(), now);
-    if (l->json) {
+    if (l->json)
         buf_printf(&l->text, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":", now,
                    level_names[level]);
-        struct json_writer w = json_writer(&l->text);
-        json_str(&w, str_of(event));
-    } else {
+    else
         buf_printf(&l->text, "%.8s %-5s ", now + 11, level_names[level]);
+    if (!l->json && is_plain(str_of(event), ' '))
         buf_add_str(&l->text, str_of(event));
-    }
+    else
+        add_quoted(l, str_of(event));
 }
 
 static void add_key(struct log_line *l, const char *key)
@@ -170,36 +206,45 @@ static void add_key(struct log_line *l, const char *key)
         buf_printf(&l->text, " %s=", key);
 }
 
-/* People's lines quote what holds spaces or control characters, as JSON does. */
-static bool is_plain(struct str s)
+/*
+ * Whether fields are to be added: not to a line that was not begun (the level may change at any
+ * time), nor behind a field that found no room.
+ */
+static bool is_open(const struct log_line *l)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] == '"' || s.p[i] == 0x7F)
-            return false;
-    return s.n > 0;
+    return l->text.n > 0 && !buf_fault(&l->text);
+}
+
+/* Takes back a field that found no room, so that the line keeps whole ones. */
+static void close_field(struct log_line *l, size_t before)
+{
+    if (buf_fault(&l->text))
+        l->text.n = before;
 }
 
 void log_field_str(struct log_line *l, const char *key, struct str value)
 {
-    if (!log_enabled(l->level))
+    size_t before = l->text.n;
+
+    if (!is_open(l))
         return;
-    if (value.n > VALUE_MAX_BYTES)
-        value.n = VALUE_MAX_BYTES;
     add_key(l, key);
-    if (!l->json && is_plain(value)) {
+    if (!l->json && is_plain(value, '!'))
         buf_add_str(&l->text, value);
-        return;
-    }
-    struct json_writer w = json_writer(&l->text);
-    json_str(&w, value);
+    else
+        add_quoted(l, value);
+    close_field(l, before);
 }
 
 void log_field_int(struct log_line *l, const char *key, int64_t value)
 {
-    if (!log_enabled(l->level))
+    size_t before = l->text.n;
+
+    if (!is_open(l))
         return;
     add_key(l, key);
     buf_printf(&l->text, "%lld", (long long)value);
+    close_field(l, before);
 }
 
 void log_field_uuid(struct log_line *l, const char *key, const struct uuid *value)
@@ -212,15 +257,8 @@ void log_field_uuid(struct log_line *l, const char *key, const struct uuid *valu
 
 void log_end(struct log_line *l)
 {
-    if (l->text.n > 0) {
-        /* A line over its maximum keeps its whole fields; the room for the end is left free. */
-        l->text.max += 2;
-        l->text.fault = 0;
-        if (l->json)
-            buf_add_char(&l->text, '}');
-        buf_add_char(&l->text, '\n');
+    if (close_line(l))
         submit(l->text.p, l->text.n);
-    }
     buf_free(&l->text);
 }
 

@@ -2,7 +2,7 @@
 
 /* In microseconds. */
 static const int64_t bounds[METRIC_BUCKETS - 1] = {
-    50,    100,    250,    500,    1000,   2500,    5000,    10000,
+    50,    100,   250,    500,    1000,   2500,    5000,    10000,
     25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 10000000};
 
 void metric_observe_us(struct metric_histogram *h, int64_t us)

@@ -16,7 +16,10 @@ struct str {
 };
 
 /* A view of a string literal; usable in static initialisers. */
-#define STR_INIT(literal) {(literal), sizeof(literal) - 1}
+#define STR_INIT(literal)                                                                          \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
 #define STR(literal) ((struct str)STR_INIT(literal))
 
 /* For printf's "%.*s". */
@@ -52,7 +55,7 @@ size_t str_find(struct str s, char c);
 bool str_next(struct str *rest, char sep, struct str *ret_part);
 
 /*
- * Reads a plain decimal number: digits only, no sign, no spaces, no leading '+'.
+ * Reads a plain decimal number: 1 to 20 digits, no sign, no spaces, no leading '+'.
  * Returns 0, or 1 where s is not such a number or exceeds max (*ret untouched).
  */
 int str_to_u64(struct str s, uint64_t max, uint64_t *ret);

@@ -99,7 +99,8 @@ static void test_damaged_hash(void **state)
     assert_int_equal(password_verify(STR("correct horse"), (struct str){hash, 40}), FAULT_CRYPTO);
     assert_int_equal(password_verify(STR("correct horse"), (struct str){hash, sizeof hash}),
                      FAULT_CRYPTO);
-    hash[strlen(hash) - 2] ^= 1;
+    char *damaged = hash + strlen(hash) - 2;
+    *damaged = *damaged == 'A' ? 'B' : 'A'; /* another letter of base64, so still a hash */
     assert_int_equal(password_verify(STR("correct horse"), str_of(hash)), 1);
 }
 

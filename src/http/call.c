@@ -73,7 +73,7 @@ int call_reply_list(struct call *call, const void *items, size_t n, struct str c
     if (cursor.n)
         json_str(&w, cursor);
     else
-        json_null(&w);
+        json_nil(&w);
     json_object_end(&w);
     return finish(call, "application/json");
 }

@@ -57,7 +57,7 @@ int sqlite_watch_wait(struct store_watch *base, int timeout_ms)
 {
     struct sqlite_watch *w = (struct sqlite_watch *)base;
     struct pollfd stop = {.fd = base->stop_fd, .events = POLLIN};
-    int64_t version, until = clock_mono() + timeout_ms;
+    int64_t version = w->version, until = clock_mono() + timeout_ms;
 
     for (;;) {
         int r = look(w, &version);

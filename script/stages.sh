@@ -1,0 +1,74 @@
+# Runs stages and reports on them. Sourced by script/check and script/test, which define
+# stages ("name | what it shows" a line), logs (a directory) and a function stage_NAME each.
+# shellcheck shell=bash disable=SC2154
+
+# A line of the table without its decoration, or nothing.
+table_line() {
+    sed -n "s/^$1 *| //p" <<<"$stages"
+}
+
+table_names() {
+    sed -n 's/ *|.*//p' <<<"$stages"
+}
+
+table_list() {
+    sed '/^$/d; s/^\([^ |]*\) *| */\1\t/' <<<"$stages" | while IFS=$'\t' read -r name what; do
+        printf '%-14s %s\n' "$name" "$what"
+    done
+}
+
+seconds_since() {
+    awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", to - from }'
+}
+
+# Runs stage_NAME with its output in a log, which is shown where it fails. The background keeps
+# set -e alive inside; a tested command would lose it.
+run_stage() {
+    local name=$1 log=$logs/$1.log from=$EPOCHREALTIME result=ok status=0
+    printf '== %-14s %s\n' "$name" "$(table_line "$name")"
+    (
+        set -euo pipefail
+        "stage_${name//-/_}"
+    ) >"$log" 2>&1 </dev/null &
+    wait $! || status=$?
+    [ "$status" = 0 ] || result=FAILED
+    if [ $result = FAILED ]; then
+        sed 's/^/   /' "$log"
+    fi
+    summary+=$(printf '%-14s %9s  %s' "$name" "$(seconds_since "$from")" $result)$'\n'
+    [ $result = ok ]
+}
+
+# Runs the named stages and prints the table. Fails where one of them failed.
+run_stages() {
+    local name failed=0 from=$EPOCHREALTIME
+    summary=
+    [ $# -gt 0 ] || return 2
+    for name in "$@"; do
+        if [ -z "$(table_line "$name")" ]; then
+            echo "unknown stage: $name (see --list)" >&2
+            return 2
+        fi
+    done
+    mkdir -p "$logs"
+    for name in "$@"; do
+        run_stage "$name" || failed=1
+    done
+    printf '\n%s%-14s %9s  %s\n' "$summary" total "$(seconds_since "$from")" \
+        "$([ $failed = 0 ] && echo ok || echo FAILED)"
+    return $failed
+}
+
+# Brings a build directory to be with these options, and builds it.
+build_in() {
+    local directory=$1
+    shift
+    if [ ! -f "$directory/build.ninja" ]; then
+        meson setup "$directory" "$@"
+    elif [ "$(meson introspect "$directory" --buildoptions |
+        jq -r '.[] | select(.name == "tests") | .value')" = false ] &&
+        [[ " $* " == *" -Dtests=true "* ]]; then
+        meson configure "$directory" -Dtests=true
+    fi
+    ninja -C "$directory" -j "$(nproc)"
+}
