@@ -1,22 +1,24 @@
 #include "identity/failures.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "identity/failures_write.h"
 
 #include <pthread.h>
 
-enum { BUCKETS = 4096 };
+enum { BUCKETS = 4096, KEEP_MS = CLOCK_MINUTE };
 _Static_assert((BUCKETS & (BUCKETS - 1)) == 0, "a mask picks the bucket");
 
 /*
  * An account with attempts under way or failures lately. The consecutive count as admission sees
- * it is known + pending + taken + under_way. An entry stays for one flush after its last failure:
- * by then every sign-in under way has read what that flush wrote.
+ * it is known + pending + taken + under_way. What a flush wrote stays known here for a minute: by
+ * then every sign-in under way has read it from the store.
  */
 struct entry {
     struct entry *next;
     struct uuid user_id, tenant_id;
-    int64_t known;     /* users.failed_logins as of the last flush that wrote this user */
+    int64_t known;     /* users.failed_logins as the last flush of this user left it */
+    int64_t known_at;  /* when that was */
     int64_t pending;   /* consecutive failures not yet taken by a flush */
     int64_t count;     /* all failures not yet taken */
     int64_t taken;     /* consecutive ones that a running flush writes */
@@ -191,12 +193,13 @@ static int compare_items(const void *a, const void *b)
     return memcmp(x->note.user_id.b, y->note.user_id.b, sizeof x->note.user_id.b);
 }
 
-/* Moves the counts of one entry into the batch; one that had none has had its flush. */
+/* Moves the counts of one entry into the batch. */
 static void take_entry(struct entry *e, struct failures_batch *b)
 {
     e->forgotten = false;
     if (e->count == 0) {
-        e->known = 0;
+        if (b->now - e->known_at >= KEEP_MS)
+            e->known = 0;
         return;
     }
     b->items[b->n++] = (struct failures_item){
@@ -238,13 +241,14 @@ static int64_t smaller(int64_t a, int64_t b)
 }
 
 /* Under the lock: r is what came of the transaction. */
-static void put_back(struct failures *f, const struct failures_item *item, int r)
+static void put_back(struct failures *f, const struct failures_item *item, int64_t now, int r)
 {
     struct entry **link = find(f, &item->note.user_id);
     struct entry *e = *link; /* it is there: what was taken keeps it */
 
     if (r == 0) {
         e->known = e->forgotten || !item->exists ? 0 : item->stored;
+        e->known_at = now;
     } else {
         e->count = smaller(e->count + e->taken_all, FAILURES_COUNT_MAX);
         e->pending = smaller(e->pending + e->taken, FAILURES_COUNT_MAX);
@@ -264,7 +268,7 @@ static int flush(struct failures *f, struct store *s, struct failures_batch *b)
     r = store_write(s, failures_write, b);
     pthread_mutex_lock(&f->lock);
     for (size_t i = 0; i < b->n; i++)
-        put_back(f, &b->items[i], r);
+        put_back(f, &b->items[i], b->now, r);
     pthread_mutex_unlock(&f->lock);
     return r;
 }

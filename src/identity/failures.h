@@ -69,7 +69,8 @@ typedef int failures_told(struct store_txn *t, const struct failures_note *notes
 /*
  * Writes what was counted since the last flush: login_failures of now's hour, users.failed_logins,
  * users.locked_at. told may be NULL; it is not called where there is nothing. On a fault
- * (forwarded) the counts are kept for the next flush. Returns 0 or a fault.
+ * (forwarded) the counts are kept for the next flush; where a lost connection hid that the commit
+ * took effect, they count twice. Returns 0 or a fault.
  */
 int failures_flush(struct failures *f, struct store *s, int64_t now, failures_told *told,
                    void *arg);

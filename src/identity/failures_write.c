@@ -4,10 +4,10 @@
 
 enum { HOURS_COUNTED = 24, HOURS_KEPT = 48 };
 
-/* Without a WHERE, SQLite would read ON CONFLICT as the join's ON. */
+/* CROSS: SQLite keeps this order of loops, and looks the few up instead of reading all users. */
 static const char add_hour_sql[] =
     "INSERT INTO login_failures (user_id, hour, count)"
-    " SELECT u.id, $1, $2 FROM bulk_ids b JOIN users u ON u.id = b.id WHERE 1 = 1"
+    " SELECT u.id, $1, $2 FROM bulk_ids b CROSS JOIN users u WHERE u.id = b.id"
     " ON CONFLICT (user_id, hour) DO UPDATE SET count = login_failures.count + excluded.count";
 
 static const char add_consecutive_sql[] = "UPDATE users SET failed_logins = failed_logins + $1"
@@ -18,7 +18,7 @@ static const char lock_sql[] = "UPDATE users SET locked_at = $1 WHERE id IN"
                                " AND locked_at IS NULL RETURNING id";
 
 static const char stored_sql[] =
-    "SELECT u.id, u.failed_logins FROM bulk_ids b JOIN users u ON u.id = b.id";
+    "SELECT u.id, u.failed_logins FROM bulk_ids b CROSS JOIN users u WHERE u.id = b.id";
 
 static const char sum_sql[] = "SELECT CAST(coalesce(sum(count), 0) AS BIGINT) FROM login_failures"
                               " WHERE user_id = $1 AND hour > $2";

@@ -49,9 +49,10 @@ static const char add_sql[] =
     "INSERT INTO notifications (tenant_id, user_id, kind, detail, created_at)"
     " VALUES ($1, $2, $3, $4, $5)";
 
+/* CROSS: SQLite keeps this order of loops, and looks a few up instead of reading all users. */
 static const char add_bulk_sql[] =
     "INSERT INTO notifications (tenant_id, user_id, kind, detail, created_at)"
-    " SELECT u.tenant_id, u.id, $1, $2, $3 FROM bulk_ids b JOIN users u ON u.id = b.id";
+    " SELECT u.tenant_id, u.id, $1, $2, $3 FROM bulk_ids b CROSS JOIN users u WHERE u.id = b.id";
 
 #define SELECT_ITEMS                                                                               \
     "SELECT id, kind, detail, created_at, read_at FROM notifications WHERE user_id = $1"

@@ -55,7 +55,6 @@ CREATE TABLE notifications (
     read_at BIGINT
 );
 CREATE INDEX notifications_by_user ON notifications (user_id, id);
-CREATE INDEX notifications_unread ON notifications (user_id, id) WHERE read_at IS NULL;
 
 -- Where a user has signed in from; a sign-in from elsewhere is told to them.
 CREATE TABLE devices (
