@@ -12,6 +12,7 @@
 #ifndef HOLDFAST_TRAIL_CHECKPOINT_H
 #define HOLDFAST_TRAIL_CHECKPOINT_H
 
+#include "base/buf.h"
 #include "crypto/mac.h"
 #include "crypto/sign.h"
 #include "trail/trail.h"
