@@ -12,12 +12,14 @@
 #ifndef HOLDFAST_TRAIL_CHECKPOINT_H
 #define HOLDFAST_TRAIL_CHECKPOINT_H
 
+#include "base/buf.h"
 #include "crypto/mac.h"
 #include "crypto/sign.h"
 #include "trail/trail.h"
 
 enum checkpoint_outcome {
-    CHECKPOINT_BEHIND = 1, /* written, but an earlier one was ahead of the store: it was put back */
+    CHECKPOINT_BEHIND = 1, /* an earlier one was ahead of the store: records were cut off, or an
+                              older database was put back. Told once: the new one is written too */
     CHECKPOINT_BROKEN = 2  /* not written: head row and newest record do not belong together */
 };
 
@@ -32,7 +34,7 @@ struct checkpoint {
 /*
  * Writes a checkpoint of the head where it has moved since the last one: to the file (created with
  * mode 0600, its directory with 0700; on disk when this returns) and, where set, to syslog. The
- * server calls it each minute and when it stops. Without a logs_dir only syslog gets it.
+ * server calls it each minute and when it stops. Without a logs_dir only syslog gets it, each time.
  * Returns 0, CHECKPOINT_BEHIND, CHECKPOINT_BROKEN, FAULT_IO, or a fault of the store.
  */
 int trail_checkpoint_write(const struct trail *trail);

@@ -67,7 +67,7 @@ struct trail_event {
 /*
  * Appends a record inside the caller's transaction: both take effect or neither. From the append
  * until the end of the transaction the appends of all nodes wait for this one, so callers append
- * last. Three statements. Texts are UTF-8 without NUL.
+ * last. Takes STORE_LOCK_TRAIL; three statements beside. Texts are UTF-8 without NUL.
  * Returns 0; FAULT_LIMIT for a field that is too long; FAULT_INTERNAL for an unknown action, text
  * that is not UTF-8 or holds NUL, or detail that is no JSON object; FAULT_STORE where the chain
  * cannot be continued: the head row is missing though records exist, is not authentic, or is under

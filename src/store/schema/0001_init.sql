@@ -117,6 +117,7 @@ CREATE TABLE trail (
     ip TEXT NOT NULL,
     request_id BYTEA,
     detail TEXT NOT NULL,                -- a JSON object
+    previous BYTEA NOT NULL,             -- the MAC of the record before; of the first: the chain
     key_id TEXT NOT NULL,
     mac BYTEA NOT NULL
 );
@@ -124,10 +125,14 @@ CREATE INDEX trail_by_subject ON trail (subject_id, seq);
 CREATE INDEX trail_by_actor ON trail (actor_id, seq);
 CREATE INDEX trail_by_tenant ON trail (tenant_id, seq);
 CREATE INDEX trail_by_action ON trail (action, seq);
+CREATE INDEX trail_by_time ON trail (at, seq);
 
--- One row: the newest record's number and MAC.
+-- One row: the newest record's number and MAC, authenticated in the same way.
 CREATE TABLE trail_head (
-    chain BIGINT PRIMARY KEY,
+    id BIGINT PRIMARY KEY,               -- 1
+    chain BYTEA NOT NULL,
     seq BIGINT NOT NULL,
-    mac BYTEA NOT NULL
+    mac BYTEA NOT NULL,
+    key_id TEXT NOT NULL,
+    seal BYTEA NOT NULL
 );
