@@ -38,6 +38,10 @@ enum route_flag {
 
 enum { ROUTE_PARAMS_MAX = 2 };
 
+/* The bit of a problem in a row's problems. */
+#define ROUTE_PROBLEM(problem) (UINT64_C(1) << (problem))
+_Static_assert(PROBLEMS <= 64, "problems have a bit each");
+
 struct call;
 
 struct route {
@@ -46,7 +50,7 @@ struct route {
     enum permission permission;
     enum http_lane lane;
     unsigned flags;
-    int status; /* of success */
+    int status;                               /* of success */
     const struct shape *query, *body, *reply; /* NULL where there is none */
     const char *summary;
     /*
@@ -54,6 +58,9 @@ struct route {
      * it may return CALL_DEFER before it has done anything, to run again on a worker.
      */
     int (*handle)(struct call *call);
+    /* For the documents: ROUTE_PROBLEMs of the handler's own, beside those that permission, flags,
+     * shapes and parameters imply. */
+    uint64_t problems;
 };
 
 enum { CALL_DEFER = 1000 };
@@ -92,7 +99,7 @@ struct call {
     const struct route *route;
     struct arena *arena;
     struct principal who;
-    struct trail_actor actor; /* who, for the trail */
+    struct trail_actor actor;            /* who, for the trail */
     struct str params[ROUTE_PARAMS_MAX]; /* decoded, in the path's order */
     const void *query, *body;            /* of the row's shapes */
     struct in6_addr client;              /* the address behind trusted proxies */
