@@ -1,0 +1,109 @@
+// docs/BENCHMARKS.md, made of the results of the latest run of each row.
+import { rows } from './rows.mjs';
+
+const dash = '–';
+
+function table(head, lines) {
+  const row = (cells) => `| ${cells.join(' | ')} |`;
+  return [row(head), row(head.map(() => '---')), ...lines.map(row)].join('\n');
+}
+
+function verdict(reached) {
+  return reached === undefined ? dash : reached ? 'yes' : '**no**';
+}
+
+function mainTable(results) {
+  const lines = results.flatMap(({ name, lines }) =>
+    lines.map((line) => [
+      line.what,
+      line.ours ?? dash,
+      line.against ? `${line.against}: ${line.theirs}` : dash,
+      line.ratio ?? dash,
+      line.target,
+      verdict(line.reached),
+      `\`bench/run --only ${name}\``,
+    ]),
+  );
+  return table(
+    ['what', 'Holdfast', 'compared with', 'ratio (least–greatest)', 'target', 'reached', 'command'],
+    lines,
+  );
+}
+
+function loadTable(results) {
+  const lines = results.flatMap(({ name, loads }) =>
+    (loads ?? []).map((load) => [
+      name,
+      load.name,
+      load.perSecond.map((value) => Math.round(value).toLocaleString('en')).join(', '),
+      load.p50 === undefined ? dash : `${(load.p50 / 1000).toFixed(2)} ms`,
+      load.p99 === undefined ? dash : `${(load.p99 / 1000).toFixed(2)} ms`,
+      load.cpuUs === undefined ? dash : `${load.cpuUs.toFixed(1)} µs`,
+    ]),
+  );
+  return table(['row', 'server', 'requests/s, round by round', 'p50', 'p99', 'CPU a request'], lines);
+}
+
+function runsTable(results) {
+  const lines = results.map(({ name, at, commit, rounds, seconds, loadAverage }) => [
+    name,
+    at,
+    commit,
+    `${rounds} × ${seconds} s`,
+    loadAverage.toFixed(2),
+  ]);
+  return table(['row', 'measured at', 'commit', 'rounds', 'load average before'], lines);
+}
+
+export function report(machine, byName) {
+  const results = rows.map(({ name }) => byName[name]).filter(Boolean);
+  const facts = Object.entries(machine).map(([key, value]) => `- ${key}: ${value}`);
+  return `# Benchmarks
+
+Written by \`bench/run\`, which measures all of it again; \`bench/run --only NAME\` measures one row.
+
+${mainTable(results)}
+
+A ratio is taken within each round and its median is given, because the machine's speed drifts
+between rounds.
+
+## How it was measured
+
+Load generator and servers share the machine and talk over loopback. Rounds are interleaved: each
+server once, then each again. All servers of a row run throughout; each is warmed up before the
+first round. Connections are kept alive, without pipelining, and one request is under way on each
+(\`build/bench/load --help\`). Every status is checked: a single answer that is not 2xx fails the run.
+
+- **Holdfast** runs with its defaults, but for the limits of attempts, which are lifted; each
+  request's log line is written, to /dev/null.
+- **nginx** answers \`return 200\` from memory with a body of the same length and reads the same
+  request (\`bench/nginx.conf\`).
+- **The peer** (\`bench/peer\`) does the same work as a NestJS team would write it: Fastify adapter,
+  compiled answer schemas, HS256 with a KeyObject, users and revocations from memory,
+  Argon2id in libuv's threads, a rotation as one transaction (\`SELECT … FOR UPDATE\`, reuse check,
+  \`UPDATE\`, \`INSERT\`, \`COMMIT\`) of named statements over pg's pipeline mode, one process a core.
+  It keeps no request log, no trail, no rate limit. "peer, one process" is the same without cluster.
+- PostgreSQL is one temporary cluster for both, reached over TCP, with fsync and synchronous
+  commit on. SQLite commits with \`synchronous=FULL\`.
+- libsodium alone: \`build/bench/argon\` checks one password on as many threads as there are cores.
+- Mass revocation: the users, each with one live session, are inserted by \`build/bench/seed\`; the
+  time is that of the whole command, which must report every session as ended.
+- Idle connections: each makes a request, is held for three seconds and must answer another; the
+  growth of the server's proportional set size (\`smaps_rollup\`) is divided by their number.
+- Start: \`build/bench/start\`, on a database that exists; memory is the proportional set size of
+  all processes.
+
+## Rounds, latencies, CPU
+
+CPU a request is the server's own user and system time, without PostgreSQL's; it is the steadiest
+figure.
+
+${loadTable(results)}
+
+## Machine and versions
+
+${facts.join('\n')}
+
+${runsTable(results)}
+`;
+}
