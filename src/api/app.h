@@ -47,8 +47,8 @@ struct list_query {
 };
 
 #define LIST_QUERY_FIELDS(struct_type)                                                             \
-    {"limit", FIELD_INT, 0, offsetof(struct_type, limit), 1, API_LIMIT_MAX, NULL, NULL,            \
-     "How many at most; 50 by default."},                                                          \
+    {"limit",       FIELD_INT, 0,    offsetof(struct_type, limit),      1,                         \
+     API_LIMIT_MAX, NULL,      NULL, "How many at most; 50 by default."},                          \
     {                                                                                              \
         "cursor", FIELD_STR, 0, offsetof(struct_type, cursor), 1, 100, NULL, NULL,                 \
             "The nextCursor of the page before."                                                   \

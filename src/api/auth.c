@@ -256,9 +256,8 @@ struct register_body {
 static const struct field register_fields[] = {
     {"email", FIELD_STR, FIELD_REQUIRED, offsetof(struct register_body, email), 1, 254, NULL, NULL,
      "The address to sign in with."},
-    {"password", FIELD_STR, FIELD_REQUIRED | FIELD_SECRET,
-     offsetof(struct register_body, password), 1, 1024, NULL, NULL,
-     "8 to 128 characters, not a common one."},
+    {"password", FIELD_STR, FIELD_REQUIRED | FIELD_SECRET, offsetof(struct register_body, password),
+     1, 1024, NULL, NULL, "8 to 128 characters, not a common one."},
     {"tenantName", FIELD_STR, FIELD_REQUIRED, offsetof(struct register_body, tenant_name), 1,
      TENANT_NAME_MAX, NULL, NULL, "What the new tenant is called."},
 };
@@ -353,9 +352,8 @@ static int post_register(struct call *call)
 {
     const struct register_body *body = call->body;
     char hash[PASSWORD_HASH_SIZE];
-    struct registering g = {.call = call,
-                            .user = {.role = ROLE_ADMIN},
-                            .tenant_name = body->tenant_name};
+    struct registering g = {
+        .call = call, .user = {.role = ROLE_ADMIN}, .tenant_name = body->tenant_name};
 
     if (!config_current()->registration_enabled)
         return call_problem(call, PROBLEM_REGISTRATION_DISABLED,
@@ -442,7 +440,8 @@ static int check_change(struct call *call, struct changing *c)
     if (r == LOGIN_LIMITED)
         return api_limited(call, &state);
     if (r == LOGIN_REFUSED)
-        return call_problem(call, PROBLEM_INVALID_CREDENTIALS, "The present password is not right.");
+        return call_problem(call, PROBLEM_INVALID_CREDENTIALS,
+                            "The present password is not right.");
     return r;
 }
 

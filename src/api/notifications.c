@@ -83,8 +83,8 @@ static int reply_list(struct call *call, const struct listing *l)
 static int get_notifications(struct call *call)
 {
     const struct notice_query *query = call->query;
-    struct listing l = {
-        .call = call, .query = {.unread = query->unread, .limit = list_limit(query->limit)}};
+    struct listing l = {.call = call,
+                        .query = {.unread = query->unread, .limit = list_limit(query->limit)}};
     int r = api_cursor_number(call, query->cursor, &l.query.before);
 
     if (r == 0)

@@ -84,8 +84,7 @@ static int introspect_access(struct call *call, struct str token, struct introsp
                                   .sid = id_text(call, &claims->sid),
                                   .tid = id_text(call, &claims->tid),
                                   .role = role_name(access.account.role),
-                                  .username =
-                                      arena_str(call->arena, str_of(access.account.email)),
+                                  .username = arena_str(call->arena, str_of(access.account.email)),
                                   .iss = str_of(config->jwt_issuer),
                                   .aud = str_of(config->jwt_audience),
                                   .iat = claims->iat,

@@ -6,9 +6,9 @@ struct route_table api_tables[API_TABLES];
 
 void api_tables_init(void)
 {
-    const struct route_table *const all[API_TABLES] = {&api_auth,  &api_mfa,           &api_oauth,
-                                                       &api_sessions, &api_users, &api_notifications,
-                                                       &api_audit, &api_system};
+    const struct route_table *const all[API_TABLES] = {
+        &api_auth,  &api_mfa,           &api_oauth, &api_sessions,
+        &api_users, &api_notifications, &api_audit, &api_system};
 
     for (size_t i = 0; i < API_TABLES; i++)
         api_tables[i] = *all[i];

@@ -44,15 +44,15 @@ static int reply_sessions(struct call *call, const struct overview_family *famil
     if (!views)
         return FAULT_MEMORY;
     for (size_t i = 0; i < n; i++)
-        views[i] = (struct session_view){.id = families[i].id,
-                                         .created_at = families[i].created_at,
-                                         .last_used_at = families[i].last_used_at,
-                                         .expires_at = families[i].expires_at,
-                                         .generation = families[i].generation,
-                                         .ip = families[i].ip,
-                                         .user_agent = families[i].user_agent,
-                                         .current = uuid_eq(&families[i].id,
-                                                            &call->who.session_id)};
+        views[i] =
+            (struct session_view){.id = families[i].id,
+                                  .created_at = families[i].created_at,
+                                  .last_used_at = families[i].last_used_at,
+                                  .expires_at = families[i].expires_at,
+                                  .generation = families[i].generation,
+                                  .ip = families[i].ip,
+                                  .user_agent = families[i].user_agent,
+                                  .current = uuid_eq(&families[i].id, &call->who.session_id)};
     if (n == limit && n > 0)
         uuid_format(&families[n - 1].id, cursor);
     return call_reply_list(call, views, n, str_of(cursor));
@@ -179,7 +179,8 @@ static const struct field users_fields[] = {
     {"dryRun", FIELD_BOOL, 0, offsetof(struct users_body, dry_run), 0, 0, NULL, NULL,
      "Count only, and change nothing."},
 };
-static const struct shape users_shape = SHAPE("RevokeUsersRequest", struct users_body, users_fields);
+static const struct shape users_shape =
+    SHAPE("RevokeUsersRequest", struct users_body, users_fields);
 
 struct users_revoked {
     int64_t requested, matched, sessions;
@@ -293,8 +294,7 @@ static const struct field event_fields[] = {
     {"detail", FIELD_JSON, FIELD_REQUIRED, offsetof(struct overview_event, detail), 0, 0, NULL,
      NULL, "More, by the action."},
 };
-static const struct shape event_shape =
-    SHAPE("SecurityEvent", struct overview_event, event_fields);
+static const struct shape event_shape = SHAPE("SecurityEvent", struct overview_event, event_fields);
 
 struct audit_view {
     struct uuid user_id;

@@ -2,9 +2,7 @@
 #include "api/app.h"
 #include "base/fault.h"
 #include "crypto/password.h"
-#include "identity/notification.h"
-#include "identity/tenant.h"
-#include "sessions/revoke.h"
+#include "sessions/account.h"
 
 static const char *const role_choices[] = {"member", "admin", "operator", NULL};
 
@@ -16,24 +14,59 @@ struct user_view {
 };
 
 #define USER_VIEW_FIELDS                                                                           \
-    {"id", FIELD_UUID, FIELD_REQUIRED, offsetof(struct user_view, id), 0, 0, NULL, NULL,           \
-     "The user's id."},                                                                            \
-        {"email", FIELD_STR, FIELD_REQUIRED, offsetof(struct user_view, email), 0, 0, NULL, NULL,  \
-         "The address to sign in with."},                                                          \
-        {"role", FIELD_STR, FIELD_REQUIRED, offsetof(struct user_view, role), 0, 0, NULL, NULL,    \
-         "member, admin or operator."},                                                            \
+    {"id", FIELD_UUID, FIELD_REQUIRED,  offsetof(struct user_view, id), 0, 0,                      \
+     NULL, NULL,       "The user's id."},                                                          \
+        {"email", FIELD_STR, FIELD_REQUIRED, offsetof(struct user_view, email), 0,                 \
+         0,       NULL,      NULL,           "The address to sign in with."},                      \
+        {"role", FIELD_STR, FIELD_REQUIRED, offsetof(struct user_view, role), 0,                   \
+         0,      NULL,      NULL,           "member, admin or operator."},                         \
         {"tenantId", FIELD_UUID, FIELD_REQUIRED, offsetof(struct user_view, tenant_id), 0, 0,      \
-         NULL, NULL, "The tenant."},                                                               \
-        {"disabled", FIELD_BOOL, FIELD_REQUIRED, offsetof(struct user_view, disabled), 0, 0, NULL, \
-         NULL, "Whether an administrator has disabled the account."},                              \
-        {"locked", FIELD_BOOL, FIELD_REQUIRED, offsetof(struct user_view, locked), 0, 0, NULL,     \
-         NULL, "Whether too many failed sign-ins have locked it."},                                \
-        {"mfaEnabled", FIELD_BOOL, FIELD_REQUIRED, offsetof(struct user_view, mfa_enabled), 0, 0,  \
-         NULL, NULL, "Whether a second factor is active."},                                        \
-        {"emailStatus", FIELD_STR, FIELD_REQUIRED, offsetof(struct user_view, email_status), 0, 0, \
-         NULL, NULL, "ok, invalid or unsubscribed."},                                              \
-        {"createdAt", FIELD_TIME, FIELD_REQUIRED, offsetof(struct user_view, created_at), 0, 0,    \
-         NULL, NULL, "When the account was made."},                                                \
+         NULL,       NULL,       "The tenant."},                                                   \
+        {"disabled",                                                                               \
+         FIELD_BOOL,                                                                               \
+         FIELD_REQUIRED,                                                                           \
+         offsetof(struct user_view, disabled),                                                     \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         NULL,                                                                                     \
+         "Whether an administrator has disabled the account."},                                    \
+        {"locked",                                                                                 \
+         FIELD_BOOL,                                                                               \
+         FIELD_REQUIRED,                                                                           \
+         offsetof(struct user_view, locked),                                                       \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         NULL,                                                                                     \
+         "Whether too many failed sign-ins have locked it."},                                      \
+        {"mfaEnabled",                                                                             \
+         FIELD_BOOL,                                                                               \
+         FIELD_REQUIRED,                                                                           \
+         offsetof(struct user_view, mfa_enabled),                                                  \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         NULL,                                                                                     \
+         "Whether a second factor is active."},                                                    \
+        {"emailStatus",                                                                            \
+         FIELD_STR,                                                                                \
+         FIELD_REQUIRED,                                                                           \
+         offsetof(struct user_view, email_status),                                                 \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         NULL,                                                                                     \
+         "ok, invalid or unsubscribed."},                                                          \
+        {"createdAt",                                                                              \
+         FIELD_TIME,                                                                               \
+         FIELD_REQUIRED,                                                                           \
+         offsetof(struct user_view, created_at),                                                   \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         NULL,                                                                                     \
+         "When the account was made."},                                                            \
     {                                                                                              \
         "updatedAt", FIELD_TIME, FIELD_REQUIRED, offsetof(struct user_view, updated_at), 0, 0,     \
             NULL, NULL, "When it was last changed."                                                \
@@ -138,81 +171,70 @@ static const struct field create_fields[] = {
 };
 static const struct shape create_shape = SHAPE("UserRequest", struct create_body, create_fields);
 
-struct creating {
-    struct call *call;
-    struct user_new new_user;
-    struct uuid id;
-    struct user user;
-};
-
-static int create_job(struct store_txn *t, void *arg)
+static struct account_power power_of(const struct call *call)
 {
-    struct creating *c = arg;
-    struct call *call = c->call;
-    struct tenant tenant;
-    int r = tenant_find(t, call->arena, &c->new_user.tenant_id, &tenant);
-
-    if (r)
-        return r == TENANT_UNKNOWN ? PROBLEM_NOT_FOUND : r;
-    r = user_insert(t, &c->new_user, call->now, &c->id);
-    if (r == USER_EXISTS)
-        return PROBLEM_CONFLICT;
-    if (r == 0)
-        r = user_find(t, call->arena, NULL, &c->id, &c->user);
-    if (r)
-        return r;
-    struct trail_event event = {.action = TRAIL_USER_CREATE,
-                                .tenant_id = c->user.tenant_id,
-                                .subject_id = c->id,
-                                .subject = c->user.email};
-    return trail_append(app_of(call)->trail, t, &call->actor, &event);
+    return (struct account_power){.actor = &call->actor,
+                                  .tenant = app_bound(call),
+                                  .operator_ = call->who.role == ROLE_OPERATOR};
 }
 
-/* What the caller may not do: make operators, or reach into other tenants. */
-static int check_create(struct call *call, const struct create_body *body, struct creating *c)
+static int problem_of(struct call *call, int outcome)
 {
-    c->new_user.role = (enum role)body->role;
-    c->new_user.tenant_id =
-        uuid_is_nil(&body->tenant_id) ? call->who.tenant_id : body->tenant_id;
-    if (call->who.role != ROLE_OPERATOR && c->new_user.role > ROLE_ADMIN)
-        return call_problem(call, PROBLEM_FORBIDDEN, "Only an operator makes operators.");
-    if (call->who.role != ROLE_OPERATOR &&
-        !uuid_eq(&c->new_user.tenant_id, &call->who.tenant_id))
+    switch ((enum account_outcome)outcome) {
+    case ACCOUNT_UNKNOWN:
+        return PROBLEM_NOT_FOUND;
+    case ACCOUNT_EXISTS:
+        return call_problem(call, PROBLEM_CONFLICT, "There is an account with this address.");
+    case ACCOUNT_FORBIDDEN:
+        return call_problem(call, PROBLEM_FORBIDDEN,
+                            "Operators are made and changed by operators.");
+    case ACCOUNT_LAST_OPERATOR:
+        return call_problem(call, PROBLEM_CONFLICT, "One enabled operator always stays.");
+    case ACCOUNT_NO_TENANT:
         return call_problem(call, PROBLEM_NOT_FOUND, "There is no such tenant.");
-    int r = api_email(call, body->email, &c->new_user.email);
-    if (r == 0 && body->password.n)
-        r = api_new_password(call, "password", body->password);
-    return r;
+    }
+    return outcome;
+}
+
+static int create(struct call *call, const struct create_body *body, struct str password,
+                  bool temporary, struct user *ret)
+{
+    char hash[PASSWORD_HASH_SIZE];
+    struct account_power power = power_of(call);
+    struct user_new user = {.role = (enum role)body->role,
+                            .tenant_id = uuid_is_nil(&body->tenant_id) ? call->who.tenant_id
+                                                                       : body->tenant_id,
+                            .password_temporary = temporary};
+    int r = api_email(call, body->email, &user.email);
+
+    if (r == 0)
+        r = password_hash(password, hash);
+    if (r)
+        return r;
+    user.password_hash = str_of(hash);
+    r = account_create(app_of(call)->sessions, call->arena, &power, &user, call->now, ret);
+    return problem_of(call, r);
 }
 
 static int post_user(struct call *call)
 {
     const struct create_body *body = call->body;
-    char hash[PASSWORD_HASH_SIZE], made[PASSWORD_GENERATED_SIZE] = "";
+    char made[PASSWORD_GENERATED_SIZE] = "";
     struct str password = body->password;
-    struct creating c = {.call = call};
-    int r = check_create(call, body, &c);
+    struct user user;
+    int r = password.n ? api_new_password(call, "password", password) : 0;
 
     if (r)
         return r;
     if (password.n == 0) {
         password_generate(made);
         password = str_of(made);
-        c.new_user.password_temporary = true;
     }
-    r = password_hash(password, hash);
-    if (r)
-        return r;
-    c.new_user.password_hash = str_of(hash);
-    r = store_write(app_of(call)->store, create_job, &c);
-    if (r == PROBLEM_CONFLICT)
-        return call_problem(call, r, "There is an account with this address.");
-    if (r == PROBLEM_NOT_FOUND)
-        return call_problem(call, r, "There is no such tenant.");
+    r = create(call, body, password, made[0] != '\0', &user);
     if (r)
         return r;
     call->trailed = true;
-    struct user_view view = view_of(&c.user);
+    struct user_view view = view_of(&user);
     view.password = str_of(made);
     r = call_reply(call, &view);
     explicit_bzero(made, sizeof made);
@@ -267,194 +289,51 @@ static const struct field patch_fields[] = {
 };
 static const struct shape patch_shape = SHAPE("UserPatch", struct patch_body, patch_fields);
 
-struct patching {
-    struct call *call;
-    struct uuid id;
-    struct str email;
-    struct user_change change;
-    bool ends;
-};
-
-/* An administrator of a tenant has no power over an operator, nor to make one. */
-static int check_power(struct store_txn *t, struct patching *p)
+static int update(struct call *call, const struct uuid *id, struct str *email, struct user *ret)
 {
-    struct call *call = p->call;
     const struct patch_body *body = call->body;
-    struct user user;
-    int r = user_find(t, call->arena, app_bound(call), &p->id, &user);
-
-    if (r)
-        return r == USER_UNKNOWN ? PROBLEM_NOT_FOUND : r;
-    bool raises = body && shape_given(body, GIVEN_ROLE) && body->role > ROLE_ADMIN;
-    if (call->who.role != ROLE_OPERATOR && (user.role == ROLE_OPERATOR || raises))
-        return PROBLEM_FORBIDDEN;
-    return 0;
-}
-
-static int tell(struct store_txn *t, const struct patching *p)
-{
-    const struct user *before = &p->change.before, *after = &p->change.after;
-    const struct uuid *tenant = &after->tenant_id, *id = &after->id;
-    int64_t now = p->call->now;
-    int r = 0;
-
-    if (before->role != after->role)
-        r = notification_add(t, tenant, id, NOTIFICATION_ROLE_CHANGED, role_name(after->role), now);
-    if (r == 0 && !str_eq(before->email, after->email))
-        r = notification_add(t, tenant, id, NOTIFICATION_EMAIL_CHANGED, after->email, now);
-    if (r == 0 && !before->locked_at != !after->locked_at)
-        r = notification_add(t, tenant, id,
-                             after->locked_at ? NOTIFICATION_ACCOUNT_LOCKED
-                                              : NOTIFICATION_ACCOUNT_UNLOCKED,
-                             STR(""), now);
-    return r;
-}
-
-static enum trail_action action_of(const struct user_change *c)
-{
-    if (!c->before.disabled && c->after.disabled)
-        return TRAIL_USER_DISABLE;
-    if (c->before.disabled && !c->after.disabled)
-        return TRAIL_USER_ENABLE;
-    if (c->before.locked_at && !c->after.locked_at)
-        return TRAIL_USER_UNLOCK;
-    return TRAIL_USER_UPDATE;
-}
-
-static void write_pair(struct json_writer *w, const char *key, struct str before, struct str after)
-{
-    if (str_eq(before, after))
-        return;
-    json_key(w, key);
-    json_array_begin(w);
-    json_str(w, before);
-    json_str(w, after);
-    json_array_end(w);
-}
-
-static int record(struct store_txn *t, const struct patching *p)
-{
-    const struct user *before = &p->change.before, *after = &p->change.after;
-    struct buf detail _cleanup_buf_ = buf_init(4096);
-    struct json_writer w = json_writer(&detail);
-
-    json_object_begin(&w);
-    write_pair(&w, "role", role_name(before->role), role_name(after->role));
-    write_pair(&w, "email", before->email, after->email);
-    json_object_end(&w);
-    if (buf_fault(&detail))
-        return buf_fault(&detail);
-    struct trail_event event = {.action = action_of(&p->change),
-                                .tenant_id = after->tenant_id,
-                                .subject_id = after->id,
-                                .subject = after->email,
-                                .detail = buf_str(&detail)};
-    return trail_append(app_of(p->call)->trail, t, &p->call->actor, &event);
-}
-
-static int apply_patch(struct store_txn *t, struct patching *p)
-{
-    struct call *call = p->call;
-    const struct patch_body *body = call->body;
+    struct account_power power = power_of(call);
     enum role role = (enum role)body->role;
-    struct user_patch patch = {
-        .email = shape_given(body, GIVEN_EMAIL) ? &p->email : NULL,
-        .role = shape_given(body, GIVEN_ROLE) ? &role : NULL,
-        .disabled = shape_given(body, GIVEN_DISABLED) ? &body->disabled : NULL,
-        .locked = shape_given(body, GIVEN_LOCKED) ? &body->locked : NULL};
-    int r = user_update(t, call->arena, app_bound(call), &p->id, &patch, call->now, &p->change);
+    struct user_patch patch = {.email = shape_given(body, GIVEN_EMAIL) ? email : NULL,
+                               .role = shape_given(body, GIVEN_ROLE) ? &role : NULL,
+                               .disabled =
+                                   shape_given(body, GIVEN_DISABLED) ? &body->disabled : NULL,
+                               .locked = shape_given(body, GIVEN_LOCKED) ? &body->locked : NULL};
+    int r = account_update(app_of(call)->sessions, call->arena, &power, id, &patch, call->now, ret);
 
-    switch (r) {
-    case USER_UNKNOWN:
-        return PROBLEM_NOT_FOUND;
-    case USER_EXISTS:
-        return PROBLEM_CONFLICT;
-    case USER_LAST_OPERATOR:
-        return PROBLEM_FORBIDDEN;
-    default:
-        return r;
-    }
-}
-
-static int patch_job(struct store_txn *t, void *arg)
-{
-    struct patching *p = arg;
-    struct call *call = p->call;
-    int64_t ended, now = call->now;
-    int r = check_power(t, p);
-
-    if (r == 0)
-        r = apply_patch(t, p);
-    if (r)
-        return r;
-    r = tell(t, p);
-    p->ends = !p->change.before.disabled && p->change.after.disabled;
-    if (r == 0 && p->ends)
-        r = session_end_all(t, &p->id, NULL, STR("account disabled"), now, &ended);
-    else if (r == 0)
-        r = feed_user(t, &p->id, now, session_access_horizon(now));
-    return r ? r : record(t, p);
+    return problem_of(call, r);
 }
 
 static int patch_user(struct call *call)
 {
     const struct patch_body *body = call->body;
-    struct patching p = {.call = call};
-    int r = call_param_id(call, 0, &p.id);
+    struct str email;
+    struct uuid id;
+    struct user user;
+    int r = call_param_id(call, 0, &id);
 
     if (r == 0 && shape_given(body, GIVEN_EMAIL))
-        r = api_email(call, body->email, &p.email);
+        r = api_email(call, body->email, &email);
     if (r == 0)
-        r = store_write(app_of(call)->store, patch_job, &p);
-    if (r == PROBLEM_CONFLICT)
-        return call_problem(call, r, "There is an account with this address.");
-    if (r == PROBLEM_FORBIDDEN)
-        return call_problem(call, r, "Operators are changed by operators, and one always stays.");
-    if (r == 0)
-        r = session_settle_user(app_of(call)->sessions, &p.id, call->now);
+        r = update(call, &id, &email, &user);
     if (r)
         return r;
     call->trailed = true;
-    struct user_view view = view_of(&p.change.after);
+    struct user_view view = view_of(&user);
     return call_reply(call, &view);
-}
-
-static int delete_job(struct store_txn *t, void *arg)
-{
-    struct patching *p = arg;
-    struct call *call = p->call;
-    struct user user;
-    int64_t ended, now = call->now;
-    int r = check_power(t, p);
-
-    if (r)
-        return r;
-    r = session_end_all(t, &p->id, NULL, STR("account deleted"), now, &ended);
-    if (r == 0)
-        r = user_delete(t, call->arena, app_bound(call), &p->id, &user);
-    if (r)
-        return r == USER_LAST_OPERATOR ? PROBLEM_FORBIDDEN : r;
-    struct trail_event event = {.action = TRAIL_USER_DELETE,
-                                .tenant_id = user.tenant_id,
-                                .subject_id = user.id,
-                                .subject = user.email};
-    return trail_append(app_of(call)->trail, t, &call->actor, &event);
 }
 
 static int delete_user(struct call *call)
 {
-    struct patching p = {.call = call};
-    int r = call_param_id(call, 0, &p.id);
+    struct account_power power = power_of(call);
+    struct uuid id;
+    int r = call_param_id(call, 0, &id);
 
-    call->body = NULL;
-    if (r == 0)
-        r = store_write(app_of(call)->store, delete_job, &p);
-    if (r == PROBLEM_FORBIDDEN)
-        return call_problem(call, r, "Operators are deleted by operators, and one always stays.");
-    if (r == 0)
-        r = session_settle_user(app_of(call)->sessions, &p.id, call->now);
     if (r)
         return r;
+    r = account_delete(app_of(call)->sessions, call->arena, &power, &id, call->now);
+    if (r)
+        return problem_of(call, r);
     call->trailed = true;
     return call_reply_empty(call);
 }

@@ -9,13 +9,21 @@ static const char *const formats[] = {"auto", "json", "human", NULL};
 
 #define AT(field) offsetof(struct config, field)
 #define TEXT(key, field, by_default, flags, help)                                                  \
-    {key, OPTION_TEXT, flags, AT(field), by_default, NULL, 0, 0, NULL, help}
+    {                                                                                              \
+        key, OPTION_TEXT, flags, AT(field), by_default, NULL, 0, 0, NULL, help                     \
+    }
 #define NUMBER(key, field, by_default, min, max, flags, help)                                      \
-    {key, OPTION_INT, flags, AT(field), by_default, NULL, min, max, NULL, help}
+    {                                                                                              \
+        key, OPTION_INT, flags, AT(field), by_default, NULL, min, max, NULL, help                  \
+    }
 #define SWITCH(key, field, by_default, production, flags, help)                                    \
-    {key, OPTION_BOOL, flags, AT(field), by_default, production, 0, 0, NULL, help}
+    {                                                                                              \
+        key, OPTION_BOOL, flags, AT(field), by_default, production, 0, 0, NULL, help               \
+    }
 #define CHOICE(key, field, by_default, choices, flags, help)                                       \
-    {key, OPTION_CHOICE, flags, AT(field), by_default, NULL, 0, 0, choices, help}
+    {                                                                                              \
+        key, OPTION_CHOICE, flags, AT(field), by_default, NULL, 0, 0, choices, help                \
+    }
 
 /* clang-format off */
 const struct option config_options[] = {

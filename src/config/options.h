@@ -17,10 +17,10 @@ struct option {
     const char *key;
     enum option_type type;
     unsigned flags;
-    size_t offset;           /* in struct config */
-    const char *by_default;  /* NULL: none */
-    const char *production;  /* the default in production where it differs, else NULL */
-    int64_t min, max;        /* of numbers */
+    size_t offset;              /* in struct config */
+    const char *by_default;     /* NULL: none */
+    const char *production;     /* the default in production where it differs, else NULL */
+    int64_t min, max;           /* of numbers */
     const char *const *choices; /* NULL-terminated; the value is the index */
     const char *help;
 };

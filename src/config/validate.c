@@ -146,8 +146,9 @@ static void derive_origins(struct config *c, struct buf *problems)
         if (str_find(part, '*') < part.n)
             buf_printf(problems, "FRONTEND_URL: a wildcard origin is refused; name each origin\n");
         else if (!is_origin(part))
-            buf_printf(problems, "FRONTEND_URL: \"%.*s\" is not an origin such as "
-                                 "https://app.example.com (lower case)\n",
+            buf_printf(problems,
+                       "FRONTEND_URL: \"%.*s\" is not an origin such as "
+                       "https://app.example.com (lower case)\n",
                        STR_ARG(part));
         else if (c->origin_count == CONFIG_LIST_MAX)
             buf_printf(problems, "FRONTEND_URL: holds more than %d origins\n", CONFIG_LIST_MAX);

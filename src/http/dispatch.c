@@ -205,9 +205,8 @@ static int bind_body(struct call *call)
         return call_problem(call, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "This takes %s.",
                             form ? "application/x-www-form-urlencoded" : "application/json");
     if (form)
-        return take_bound(call,
-                          shape_bind_form(route->body, text, call->arena, &call->body, &error),
-                          &error);
+        return take_bound(
+            call, shape_bind_form(route->body, text, call->arena, &call->body, &error), &error);
     if (text.n == 0 && (route->flags & ROUTE_BODY_OPTIONAL))
         text = STR("{}");
     return take_bound(call, shape_bind_json(route->body, text, call->arena, &call->body, &error),
@@ -219,10 +218,9 @@ static int bind(struct call *call)
     static const struct shape no_query = {.name = "none", .size = sizeof(uint64_t)};
     const struct shape *shape = call->route->query ? call->route->query : &no_query;
     struct shape_error error;
-    int r = take_bound(call,
-                       shape_bind_form(shape, call->request->query, call->arena, &call->query,
-                                       &error),
-                       &error);
+    int r = take_bound(
+        call, shape_bind_form(shape, call->request->query, call->arena, &call->query, &error),
+        &error);
 
     if (r == 0)
         r = bind_body(call);

@@ -6,7 +6,8 @@
 
 enum { CREDENTIALS_MAX = 1024 };
 
-/* The credentials of an Authorization header of this scheme; the empty view where there are none. */
+/* The credentials of an Authorization header of this scheme; the empty view where there are none.
+ */
 static struct str credentials(const struct http_request *r, struct str scheme)
 {
     size_t count;
@@ -39,17 +40,17 @@ static int identify(struct call *call, const struct access *access)
 {
     const struct gate_account *account = &access->account;
 
-    call->who = (struct principal){.present = true,
-                                   .user_id = account->user_id,
-                                   .tenant_id = account->tenant_id,
-                                   .session_id = access->claims.sid,
-                                   .role = account->role,
-                                   .amr = access->claims.amr,
-                                   .email = arena_str(call->arena, str_of(account->email)),
-                                   .email_status =
-                                       arena_str(call->arena, str_of(account->email_status)),
-                                   .mfa_enabled = account->mfa_enabled,
-                                   .password_temporary = account->password_temporary};
+    call->who =
+        (struct principal){.present = true,
+                           .user_id = account->user_id,
+                           .tenant_id = account->tenant_id,
+                           .session_id = access->claims.sid,
+                           .role = account->role,
+                           .amr = access->claims.amr,
+                           .email = arena_str(call->arena, str_of(account->email)),
+                           .email_status = arena_str(call->arena, str_of(account->email_status)),
+                           .mfa_enabled = account->mfa_enabled,
+                           .password_temporary = account->password_temporary};
     call->actor.tenant_id = account->tenant_id;
     call->actor.user_id = account->user_id;
     call->actor.label = call->who.email;

@@ -52,7 +52,7 @@ void dispatch_problem(struct http_reply *reply, int problem, struct str detail, 
                       const struct uuid *request_id);
 
 /* Counts and logs a reply. */
-void dispatch_done(struct dispatch *d, const struct http_request *r,
-                   const struct http_reply *reply, uint64_t body_bytes);
+void dispatch_done(struct dispatch *d, const struct http_request *r, const struct http_reply *reply,
+                   uint64_t body_bytes);
 
 #endif

@@ -38,8 +38,8 @@ static void log_request(const struct http_request *r, const struct http_reply *r
     log_end(&l);
 }
 
-void dispatch_done(struct dispatch *d, const struct http_request *r,
-                   const struct http_reply *reply, uint64_t body_bytes)
+void dispatch_done(struct dispatch *d, const struct http_request *r, const struct http_reply *reply,
+                   uint64_t body_bytes)
 {
     size_t route = r ? r->route : d->routes;
     struct dispatch_metrics *m = &d->metrics[route < d->routes ? route : d->routes];

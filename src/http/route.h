@@ -106,9 +106,9 @@ struct call {
     struct str client_ip, user_agent;
     int64_t now;
     struct str problem_detail, problem_field;
-    bool trailed;  /* the handler's own transaction has recorded the action */
-    bool deferred; /* by an event thread, to a worker */
-    bool secure;   /* by TLS, here or at a trusted proxy */
+    bool trailed;   /* the handler's own transaction has recorded the action */
+    bool deferred;  /* by an event thread, to a worker */
+    bool secure;    /* by TLS, here or at a trusted proxy */
     bool streaming; /* the head has been sent: a fault can only cut the reply off */
 };
 

@@ -7,12 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum {
-    BATCH = 5000,
-    WAIT_MS = 500,
-    RETRY_MS = 200,
-    REAP_EVERY_MS = 5000
-};
+enum { BATCH = 5000, WAIT_MS = 500, RETRY_MS = 200, REAP_EVERY_MS = 5000 };
 
 /* Also taken by the trail: see the header. */
 static int append(struct store_txn *t, struct str kind, const struct uuid *subject, int64_t now,
@@ -21,16 +16,16 @@ static int append(struct store_txn *t, struct str kind, const struct uuid *subje
     int r = store_lock(t, STORE_LOCK_TRAIL);
 
     if (r == 0)
-        r = store_exec(t, "INSERT INTO feed (at, kind, subject_id, expires_at) "
-                          "VALUES ($1, $2, $3, $4)",
-                       NULL,
-                       PARAMS(P_INT(now), P_TEXT(kind), subject ? P_ID(subject) : P_NULL,
-                              P_INT(expires_at)));
+        r = store_exec(
+            t,
+            "INSERT INTO feed (at, kind, subject_id, expires_at) "
+            "VALUES ($1, $2, $3, $4)",
+            NULL,
+            PARAMS(P_INT(now), P_TEXT(kind), subject ? P_ID(subject) : P_NULL, P_INT(expires_at)));
     return r ? r : store_wake(t);
 }
 
-int feed_family(struct store_txn *t, const struct uuid *family_id, int64_t now,
-                int64_t expires_at)
+int feed_family(struct store_txn *t, const struct uuid *family_id, int64_t now, int64_t expires_at)
 {
     return append(t, STR("family"), family_id, now, expires_at);
 }
@@ -51,9 +46,10 @@ int feed_families_of(struct store_txn *t, const struct uuid *user_id, int64_t re
     int r = store_lock(t, STORE_LOCK_TRAIL);
 
     if (r == 0)
-        r = store_exec(t, "INSERT INTO feed (at, kind, subject_id, expires_at) "
-                          "SELECT revoked_at, 'family', id, $3 FROM families "
-                          "WHERE user_id = $1 AND revoked_at = $2",
+        r = store_exec(t,
+                       "INSERT INTO feed (at, kind, subject_id, expires_at) "
+                       "SELECT revoked_at, 'family', id, $3 FROM families "
+                       "WHERE user_id = $1 AND revoked_at = $2",
                        NULL, PARAMS(P_ID(user_id), P_INT(revoked_at), P_INT(expires_at)));
     return r ? r : store_wake(t);
 }
@@ -67,9 +63,10 @@ static int reap_job(struct store_txn *t, void *arg)
     struct reaping *reaping = arg;
 
     /* The newest entry stays, whatever its age: numbers must never begin again. */
-    return store_exec(t, "DELETE FROM feed WHERE seq IN "
-                         "(SELECT seq FROM feed WHERE expires_at <= $1 AND "
-                         "seq < (SELECT max(seq) FROM feed) ORDER BY expires_at LIMIT $2)",
+    return store_exec(t,
+                      "DELETE FROM feed WHERE seq IN "
+                      "(SELECT seq FROM feed WHERE expires_at <= $1 AND "
+                      "seq < (SELECT max(seq) FROM feed) ORDER BY expires_at LIMIT $2)",
                       &reaping->deleted, PARAMS(P_INT(reaping->now), P_INT(reaping->limit)));
 }
 
@@ -125,8 +122,9 @@ static int read_job(struct store_txn *t, void *arg)
 {
     struct reading *reading = arg;
     struct store_rows *rows _cleanup_rows_ = NULL;
-    int r = store_query(t, "SELECT seq, kind, subject_id, expires_at FROM feed "
-                           "WHERE seq > $1 ORDER BY seq LIMIT $2",
+    int r = store_query(t,
+                        "SELECT seq, kind, subject_id, expires_at FROM feed "
+                        "WHERE seq > $1 ORDER BY seq LIMIT $2",
                         &rows, PARAMS(P_INT(reading->follower->last), P_INT(BATCH)));
 
     reading->after = reading->follower->last;

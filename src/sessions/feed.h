@@ -14,8 +14,7 @@
 #include "store/store.h"
 
 /* Appends inside a transaction; expires_at is when the entry may be forgotten. */
-int feed_family(struct store_txn *t, const struct uuid *family_id, int64_t now,
-                int64_t expires_at);
+int feed_family(struct store_txn *t, const struct uuid *family_id, int64_t now, int64_t expires_at);
 int feed_user(struct store_txn *t, const struct uuid *user_id, int64_t now, int64_t expires_at);
 int feed_all(struct store_txn *t, int64_t now, int64_t expires_at);
 

@@ -283,8 +283,7 @@ int login_verify_password(struct sessions *s, const struct user *user, struct st
     if (r)
         return r;
     bool admitted = failures_admit(s->failures, user) == 0;
-    r = admitted ? password_verify(password, user->password_hash)
-                 : password_verify_dummy(password);
+    r = admitted ? password_verify(password, user->password_hash) : password_verify_dummy(password);
     if (r > 0)
         r = LOGIN_REFUSED;
     if (admitted)

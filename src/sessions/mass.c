@@ -7,19 +7,20 @@
 #include "identity/notification.h"
 
 /*
- * bulk_ids holds the chunk. The two variants differ in the bound alone, because a statement is a
- * constant; an operator's has none.
+ * bulk_ids holds the chunk. CROSS JOIN has SQLite read it first and look each user up; with JOIN
+ * it may read all users instead. $2 is 1 for an operator, who has no bound.
  */
 static const char count_sql[] =
-    "SELECT u.id, count(f.id) FROM bulk_ids b JOIN users u ON u.id = b.id "
+    "SELECT u.id, count(f.id) FROM bulk_ids b CROSS JOIN users u "
     "LEFT JOIN families f ON f.user_id = u.id AND f.revoked_at IS NULL AND f.expires_at > $1 "
-    "AND f.idle_expires_at > $1 WHERE $2 = 1 OR u.tenant_id = $3 GROUP BY u.id ORDER BY u.id";
+    "AND f.idle_expires_at > $1 WHERE u.id = b.id AND ($2 = 1 OR u.tenant_id = $3) "
+    "GROUP BY u.id ORDER BY u.id";
 static const char end_sql[] =
     "UPDATE families SET revoked_at = $1, revoked_reason = $2 "
     "WHERE user_id IN (SELECT id FROM bulk_ids) AND revoked_at IS NULL AND expires_at > $1 "
     "AND idle_expires_at > $1";
 static const char resolve_sql[] =
-    "SELECT u.email, u.id FROM bulk_texts b JOIN users u ON u.email = b.value ORDER BY u.email";
+    "SELECT u.email, u.id FROM bulk_texts b CROSS JOIN users u WHERE u.email = b.value";
 
 struct mass_job {
     struct sessions *s;
@@ -107,8 +108,8 @@ static int record(struct store_txn *t, const struct mass_job *j)
     if (r)
         return r;
     struct trail_event event = {.action = TRAIL_SESSION_REVOKE_MASS,
-                                .tenant_id = j->options->tenant ? *j->options->tenant
-                                                                : (struct uuid){{0}},
+                                .tenant_id =
+                                    j->options->tenant ? *j->options->tenant : (struct uuid){{0}},
                                 .detail = buf_str(&detail)};
     return trail_append(j->s->trail, t, j->actor, &event);
 }
@@ -227,8 +228,7 @@ static int resolve_job(struct store_txn *t, void *arg)
     return r;
 }
 
-int mass_resolve(struct sessions *s, const struct str *addresses, size_t n,
-                 struct uuid *ret_ids)
+int mass_resolve(struct sessions *s, const struct str *addresses, size_t n, struct uuid *ret_ids)
 {
     struct resolving job = {addresses, n, ret_ids};
 

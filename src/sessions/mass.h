@@ -31,7 +31,8 @@ struct mass_options {
 };
 
 /*
- * One chunk: at most MASS_CHUNK different ids. results[i] is that of ids[i]; totals are added to.
+ * One chunk: at most MASS_CHUNK different ids. The n results come in ascending order of the ids;
+ * totals are added to.
  * When 0 is returned the chunk is on disk and in this node's gate. Returns 0 or a fault.
  */
 int mass_revoke(struct sessions *s, const struct trail_actor *actor,
@@ -42,7 +43,6 @@ int mass_revoke(struct sessions *s, const struct trail_actor *actor,
  * The ids of users by their normalised addresses: ret_ids[i] is nil where addresses[i] is unknown.
  * At most MASS_CHUNK at once. Returns 0 or a fault.
  */
-int mass_resolve(struct sessions *s, const struct str *addresses, size_t n,
-                 struct uuid *ret_ids);
+int mass_resolve(struct sessions *s, const struct str *addresses, size_t n, struct uuid *ret_ids);
 
 #endif

@@ -116,8 +116,7 @@ static int resolve_addresses(struct sessions *s, struct mass_list *list)
     for (size_t i = 0; r == 0 && i < list->n; i++) {
         struct mass_entry *e = &list->entries[i];
         size_t length;
-        if (e->state != MASS_ADDRESS ||
-            email_address_normalise(e->text, c->texts[c->n], &length))
+        if (e->state != MASS_ADDRESS || email_address_normalise(e->text, c->texts[c->n], &length))
             continue;
         c->addresses[c->n] = (struct str){c->texts[c->n], length};
         c->entries[c->n++] = e;
@@ -182,8 +181,8 @@ static void take_results(struct id_chunk *c)
 {
     qsort(c->entries, c->n, sizeof c->entries[0], by_id_then_line);
     for (size_t i = 0; i < c->n; i++) {
-        struct mass_entry **hit = bsearch(&c->results[i].id, c->entries, c->n,
-                                          sizeof c->entries[0], entry_by_id);
+        struct mass_entry **hit =
+            bsearch(&c->results[i].id, c->entries, c->n, sizeof c->entries[0], entry_by_id);
         if (!hit)
             continue;
         (*hit)->state = c->results[i].known ? MASS_DONE : MASS_UNKNOWN;
@@ -207,8 +206,8 @@ int mass_list_run(struct sessions *s, const struct trail_actor *actor,
                   const struct mass_options *options, struct mass_list *list,
                   mass_progress *progress, void *context, struct mass_totals *ret_totals)
 {
-    int64_t lost = (int64_t)(mass_list_count(list, MASS_MALFORMED) +
-                             mass_list_count(list, MASS_UNKNOWN));
+    int64_t lost =
+        (int64_t)(mass_list_count(list, MASS_MALFORMED) + mass_list_count(list, MASS_UNKNOWN));
     struct mass_totals totals = {.requested = lost, .unknown = lost};
     struct id_chunk *c = malloc(sizeof *c);
     int r = c ? 0 : fault_set(FAULT_MEMORY, "no memory for a chunk of users");

@@ -121,8 +121,7 @@ static int read_events(struct store_txn *t, struct auditing *audit)
     if (audit->tenant)
         filter.tenant_id = *audit->tenant;
     audit->view.n_events = 0;
-    audit->view.events =
-        arena_array(audit->arena, OVERVIEW_EVENTS_MAX, sizeof *audit->view.events);
+    audit->view.events = arena_array(audit->arena, OVERVIEW_EVENTS_MAX, sizeof *audit->view.events);
     if (!audit->view.events)
         return FAULT_MEMORY;
     return trail_list(t, &filter, 0, OVERVIEW_EVENTS_MAX, take_event, audit);
@@ -156,8 +155,8 @@ static int read_counts(struct store_txn *t, struct auditing *audit)
 static int read_all(struct store_txn *t, struct auditing *audit)
 {
     struct store_rows *rows _cleanup_rows_ = NULL;
-    int r = store_query(t, all_sql, &rows,
-                        PARAMS(P_ID(audit->user_id), P_INT(OVERVIEW_FAMILIES_MAX)));
+    int r =
+        store_query(t, all_sql, &rows, PARAMS(P_ID(audit->user_id), P_INT(OVERVIEW_FAMILIES_MAX)));
 
     return r ? r
              : read_families(rows, audit->arena, audit->now, OVERVIEW_FAMILIES_MAX,

@@ -14,9 +14,8 @@ static const char end_one_sql[] =
     "UPDATE families SET revoked_at = $2, revoked_reason = $3 WHERE id = $1 AND " ACTIVE("$2");
 static const char end_all_sql[] =
     "UPDATE families SET revoked_at = $2, revoked_reason = $3 WHERE user_id = $1 AND " ACTIVE("$2");
-static const char end_others_sql[] =
-    "UPDATE families SET revoked_at = $2, revoked_reason = $3 "
-    "WHERE user_id = $1 AND id <> $4 AND " ACTIVE("$2");
+static const char end_others_sql[] = "UPDATE families SET revoked_at = $2, revoked_reason = $3 "
+                                     "WHERE user_id = $1 AND id <> $4 AND " ACTIVE("$2");
 static const char newest_sql[] =
     "SELECT coalesce(max(created_at), 0) FROM families WHERE user_id = $1";
 static const char ended_at_sql[] =
@@ -51,8 +50,8 @@ struct ending {
 };
 
 static int tell_and_record(struct store_txn *t, struct ending *e, const struct uuid *tenant,
-                           const struct uuid *user, struct str email,
-                           enum notification_kind kind, struct str told)
+                           const struct uuid *user, struct str email, enum notification_kind kind,
+                           struct str told)
 {
     struct buf detail _cleanup_buf_ = buf_init(4096);
     int r = e->own ? 0 : notification_add(t, tenant, user, kind, told, e->now);
@@ -190,8 +189,7 @@ int session_end_all(struct store_txn *t, const struct uuid *user_id, const struc
         r = store_exec(t, end_others_sql, &ended,
                        PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason), P_ID(keep)));
     else
-        r = store_exec(t, end_all_sql, &ended,
-                       PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason)));
+        r = store_exec(t, end_all_sql, &ended, PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason)));
     if (r == 0 && !keep)
         r = end_epoch(t, user_id, now);
     /* Families for those who hold sockets of theirs; the user for who caches the account. */
@@ -247,8 +245,8 @@ static int user_job(struct store_txn *t, void *arg)
         return r;
     /* Nothing ended, nobody to tell; that it was asked for is recorded all the same. */
     e->own = e->ended == 0;
-    return tell_and_record(t, e, &user.tenant_id, e->id, user.email,
-                           NOTIFICATION_SESSIONS_REVOKED, e->reason);
+    return tell_and_record(t, e, &user.tenant_id, e->id, user.email, NOTIFICATION_SESSIONS_REVOKED,
+                           e->reason);
 }
 
 int session_revoke_user(struct sessions *s, const struct trail_actor *actor,

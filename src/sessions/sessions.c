@@ -153,12 +153,12 @@ int session_grant_make(struct sessions *s, struct arena *a, const struct session
         r = refresh_token_make(&s->refresh, &family->id, generation, family->seed, refresh);
     if (r)
         return r;
-    struct session_grant grant = {
-        .access_token = arena_str(a, buf_str(&access)),
-        .refresh_token = arena_str(a, (struct str){refresh, REFRESH_TOKEN_TEXT}),
-        .expires_in = ttl,
-        .session_id = family->id,
-        .user = *user};
+    struct session_grant grant = {.access_token = arena_str(a, buf_str(&access)),
+                                  .refresh_token =
+                                      arena_str(a, (struct str){refresh, REFRESH_TOKEN_TEXT}),
+                                  .expires_in = ttl,
+                                  .session_id = family->id,
+                                  .user = *user};
     crypto_wipe(refresh, sizeof refresh);
     if (!grant.access_token.p || !grant.refresh_token.p)
         return FAULT_MEMORY;
@@ -168,8 +168,8 @@ int session_grant_make(struct sessions *s, struct arena *a, const struct session
 
 struct str session_device_text(struct arena *a, struct str ip, struct str user_agent)
 {
-    char *text = user_agent.n ? arena_printf(a, "%.*s (%.*s)", STR_ARG(ip), STR_ARG(user_agent))
-                              : NULL;
+    char *text =
+        user_agent.n ? arena_printf(a, "%.*s (%.*s)", STR_ARG(ip), STR_ARG(user_agent)) : NULL;
 
     return text ? str_of(text) : ip;
 }

@@ -24,10 +24,10 @@
 #include "trail/trail.h"
 
 enum {
-    SESSION_REASON_MAX = 200,     /* code points of a revocation's reason */
-    SESSION_AGENT_MAX = 300,      /* bytes kept of a user agent */
-    SESSION_STALE_MS = 5000,      /* a feed unread for longer closes what is not public */
-    SESSION_SKEW_MS = 60 * 1000   /* nodes' clocks may differ by this much */
+    SESSION_REASON_MAX = 200,   /* code points of a revocation's reason */
+    SESSION_AGENT_MAX = 300,    /* bytes kept of a user agent */
+    SESSION_STALE_MS = 5000,    /* a feed unread for longer closes what is not public */
+    SESSION_SKEW_MS = 60 * 1000 /* nodes' clocks may differ by this much */
 };
 
 struct session_counters {

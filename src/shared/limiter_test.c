@@ -1,8 +1,8 @@
 #include "shared/limiter.h"
 
 #include <pthread.h>
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 
 #include <cmocka.h>

@@ -156,9 +156,9 @@ int store_bulk_texts(struct store_txn *t, const struct str *texts, size_t n);
 /* The locks there are, so that two purposes never share a number. */
 enum store_lock_number {
     STORE_LOCK_SCHEMA = 0, /* migrations of the store's own schema */
-    STORE_LOCK_TRAIL = 1, /* the trail and the revocation feed: their order is that of commits */
-    STORE_LOCK_OPERATORS, /* counting the operators that are left */
-    STORE_LOCK_FAILURES   /* writing failed sign-ins of many users at once */
+    STORE_LOCK_TRAIL = 1,  /* the trail and the revocation feed: their order is that of commits */
+    STORE_LOCK_OPERATORS,  /* counting the operators that are left */
+    STORE_LOCK_FAILURES    /* writing failed sign-ins of many users at once */
 };
 
 /*
