@@ -104,14 +104,6 @@ static int file_open(const struct trail *trail, int *ret_fd)
     return 0;
 }
 
-static bool key_is_ours(const struct trail *trail, const struct checkpoint *c)
-{
-    for (size_t i = 0; i < trail->n; i++)
-        if (crypto_memeq(c->key, trail->keys[i].sign.public_key, SIGN_PUBLIC_SIZE))
-            return true;
-    return false;
-}
-
 struct tail {
     bool known;             /* last is a checkpoint of ours */
     bool torn, empty;       /* the file ends in part of a line; it is empty */
@@ -151,7 +143,7 @@ static int tail_read(const struct trail *trail, int fd, struct tail *ret_tail)
         ;
     ret_tail->known =
         !checkpoint_parse((struct str){bytes + start, end - 1 - start}, &ret_tail->last) &&
-        key_is_ours(trail, &ret_tail->last) && !checkpoint_verify(&ret_tail->last);
+        trail_key_is_ours(trail, ret_tail->last.key) && !checkpoint_verify(&ret_tail->last);
     if (!ret_tail->known)
         log_warn("the last line of %s is no checkpoint of ours", trail->path);
     return 0;

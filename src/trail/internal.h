@@ -29,6 +29,9 @@ struct trail {
 /* NULL where the id is none of ours. */
 const struct trail_key *trail_key_find(const struct trail *trail, struct str id);
 
+/* Whether it is the public key of one of our checkpoint keys, active or retired. */
+bool trail_key_is_ours(const struct trail *trail, const uint8_t public_key[SIGN_PUBLIC_SIZE]);
+
 /* The columns behind seq and at, in the order in which the MAC covers them; the MAC comes last. */
 enum trail_field {
     FIELD_TENANT,

@@ -84,3 +84,11 @@ const struct trail_key *trail_key_find(const struct trail *trail, struct str id)
             return &trail->keys[i];
     return NULL;
 }
+
+bool trail_key_is_ours(const struct trail *trail, const uint8_t public_key[SIGN_PUBLIC_SIZE])
+{
+    for (size_t i = 0; i < trail->n; i++)
+        if (crypto_memeq(public_key, trail->keys[i].sign.public_key, SIGN_PUBLIC_SIZE))
+            return true;
+    return false;
+}

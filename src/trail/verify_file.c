@@ -1,5 +1,4 @@
 #include "base/fault.h"
-#include "crypto/init.h"
 #include "trail/internal.h"
 #include "trail/line.h"
 #include "trail/verify_internal.h"
@@ -84,21 +83,13 @@ static int next_line(struct verify_file *f, char bytes[CHECKPOINT_LINE_MAX], siz
     return 0;
 }
 
-static bool key_is_ours(const struct trail *trail, const struct checkpoint *c)
-{
-    for (size_t i = 0; i < trail->n; i++)
-        if (crypto_memeq(c->key, trail->keys[i].sign.public_key, SIGN_PUBLIC_SIZE))
-            return true;
-    return false;
-}
-
 /* What is wrong with a line by itself; FINDING_KINDS where nothing is. */
 static enum trail_finding_kind check_line(const struct trail *trail, struct str line,
                                           struct checkpoint *ret_checkpoint)
 {
     if (line.n > CHECKPOINT_LINE_MAX || checkpoint_parse(line, ret_checkpoint))
         return FINDING_CHECKPOINT_UNREADABLE;
-    if (!key_is_ours(trail, ret_checkpoint))
+    if (!trail_key_is_ours(trail, ret_checkpoint->key))
         return FINDING_CHECKPOINT_UNKNOWN_KEY;
     if (checkpoint_verify(ret_checkpoint))
         return FINDING_CHECKPOINT_FORGED;
