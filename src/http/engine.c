@@ -31,6 +31,11 @@ void http_options_default(struct http_options *ret)
                                  .drain_timeout_ms = 10 * CLOCK_SECOND};
 }
 
+static int at_least_one(int n)
+{
+    return n > 0 ? n : 1;
+}
+
 /* Opens the listeners and a loop for each. */
 static int make_loops(struct http_engine *e)
 {
@@ -75,7 +80,7 @@ int http_engine_start(const struct http_options *options, const struct http_app 
         r = fault_set(FAULT_CRYPTO, "libsodium cannot be used");
     e->options = *options;
     e->app = *app;
-    e->loop_count = options->loops ? options->loops : (int)(cores > 0 ? cores : 1);
+    e->loop_count = options->loops > 0 ? options->loops : at_least_one((int)cores);
     if (e->loop_count > LOOPS_MAX)
         e->loop_count = LOOPS_MAX;
     e->loops = calloc((size_t)e->loop_count, sizeof *e->loops);

@@ -62,10 +62,10 @@ struct http_app {
 };
 
 struct http_options {
-    const char *host; /* to listen on; NULL for all, dual-stack */
-    int port;         /* 0: any free one, see http_engine_port */
-    int loops;        /* 0: as many as cores */
-    int workers, password_workers;
+    const char *host;                         /* to listen on; NULL for all, dual-stack */
+    int port;                                 /* 0: any free one, see http_engine_port */
+    int loops;                                /* 0: as many as cores */
+    int workers, password_workers;            /* at least one each */
     int worker_queue_max, password_queue_max; /* past it: 503 with Retry-After */
     size_t request_line_max, header_bytes_max, headers_max;
     size_t arena_max, reply_max; /* bytes of a request's arena, and of a reply's body */

@@ -32,10 +32,10 @@ int exchange_new(struct loop *loop, const struct http_options *options, struct e
 void exchange_free(struct exchange *x)
 {
     arena_free(&x->arena);
-    buf_free(&x->head_bytes);
-    buf_free(&x->body);
-    buf_free(&x->reply.headers);
-    buf_free(&x->reply.body);
+    buf_wipe(&x->head_bytes);
+    buf_wipe(&x->body);
+    buf_wipe(&x->reply.headers);
+    buf_wipe(&x->reply.body);
     buf_free(&x->inflow.data);
     buf_free(&x->outflow.data);
     pthread_mutex_destroy(&x->lock);
@@ -43,10 +43,13 @@ void exchange_free(struct exchange *x)
     free(x);
 }
 
+/* Passwords and tokens pass through here: what was used is overwritten. */
 static void reuse(struct buf *b)
 {
     if (b->cap > KEEP_MAX)
-        buf_free(b);
+        buf_wipe(b);
+    else if (b->n)
+        explicit_bzero(b->p, b->n);
     buf_reset(b);
 }
 

@@ -163,13 +163,13 @@ static bool admit(struct http_engine *e, struct accepted *a)
     return false;
 }
 
-int listen_accept(struct http_engine *e, int listener, struct accepted *ret)
+int listen_accept(struct loop *loop, struct accepted *ret)
 {
     union address address;
     socklen_t n = sizeof address;
 
     do {
-        ret->fd = accept4(listener, &address.any, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        ret->fd = accept4(loop->listener, &address.any, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
     } while (ret->fd < 0 && (errno == EINTR || errno == ECONNABORTED));
     if (ret->fd < 0) {
         ret->error = errno;
@@ -178,8 +178,9 @@ int listen_accept(struct http_engine *e, int listener, struct accepted *ret)
                    : LISTEN_NONE;
     }
     ret->peer = peer_of(&address);
-    if (admit(e, ret))
+    if (admit(loop->engine, ret))
         return LISTEN_TAKEN;
+    metric_add(&loop->refused, 1); /* before the client can know of it */
     turn_away(ret->fd);
     return LISTEN_REFUSED;
 }

@@ -27,6 +27,6 @@ enum { LISTEN_TAKEN, LISTEN_NONE, LISTEN_REFUSED, LISTEN_EXHAUSTED };
  * waits), LISTEN_REFUSED (over a limit: answered 503 and closed) or LISTEN_EXHAUSTED (no
  * descriptor or memory, with the error).
  */
-int listen_accept(struct http_engine *e, int listener, struct accepted *ret);
+int listen_accept(struct loop *loop, struct accepted *ret);
 
 #endif

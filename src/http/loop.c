@@ -15,6 +15,7 @@
 enum {
     EVENTS = 256,
     ACCEPT_PAUSE_MS = 100,
+    WARN_MS = 10 * CLOCK_SECOND,
     DRAIN_ACCEPTS = 4096, /* as many as the backlog holds */
     LINGER_MS = 2000,
     ID_RANDOM = 10
@@ -181,8 +182,10 @@ static void read_clocks(struct loop *loop)
 /* Out of descriptors: pending clients wait in the kernel; looking again at once would spin. */
 static void pause_accept(struct loop *loop, int error)
 {
-    if (loop->accept_at == 0)
+    if (loop->now >= loop->warn_at) {
         log_warn("cannot accept connections: %s", strerrorname_np(error));
+        loop->warn_at = loop->now + WARN_MS;
+    }
     loop->accept_at = loop->now + ACCEPT_PAUSE_MS;
     watch(loop, EPOLL_CTL_MOD, loop->listener, 0, &loop->listener);
 }
@@ -199,17 +202,15 @@ static void accept_some(struct loop *loop, int most)
 {
     for (int i = 0; i < most; i++) {
         struct accepted a;
-        int r = listen_accept(loop->engine, loop->listener, &a);
+        int r = listen_accept(loop, &a);
         if (r == LISTEN_NONE)
             return;
-        if (r == LISTEN_REFUSED)
-            metric_add(&loop->refused, 1);
-        else if (r == LISTEN_EXHAUSTED) {
+        if (r == LISTEN_EXHAUSTED) {
             pause_accept(loop, a.error);
             return;
-        } else {
-            conn_open(loop, a.fd, &a.peer, a.counted);
         }
+        if (r == LISTEN_TAKEN)
+            conn_open(loop, a.fd, &a.peer, a.counted);
     }
 }
 

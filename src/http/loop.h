@@ -32,6 +32,7 @@ struct loop {
     size_t open, on_lanes;
     bool draining;
     int64_t accept_at; /* accepting is paused until then; 0 where it is not */
+    int64_t warn_at;   /* when such a pause may be logged again */
     size_t cut_off;
 
     pthread_mutex_t post_lock;
