@@ -2,7 +2,7 @@
 #include "api/app.h"
 #include "base/fault.h"
 #include "sessions/access.h"
-#include "sessions/refresh_token.h"
+#include "sessions/refresh.h"
 #include "sessions/revoke.h"
 
 struct token_body {

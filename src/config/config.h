@@ -44,7 +44,8 @@ struct config {
     int64_t access_ttl_s, refresh_grace_s, refresh_ttl_days, refresh_idle_days;
     int64_t rate_limit_per_minute;
     int64_t max_connections, max_connections_per_address, max_body_bytes, max_header_bytes;
-    int64_t head_timeout_s, body_timeout_s, idle_timeout_s, drain_s;
+    int64_t head_timeout_s, body_timeout_s, idle_timeout_s, drain_s, drain_notice_s;
+    char *run_as_user;
     int64_t log_level, log_format;
 
     /* Derived from the above. */

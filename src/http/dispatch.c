@@ -213,7 +213,7 @@ static int bind_body(struct call *call)
                       &error);
 }
 
-static int bind(struct call *call)
+static int bind_request(struct call *call)
 {
     static const struct shape no_query = {.name = "none", .size = sizeof(uint64_t)};
     const struct shape *shape = call->route->query ? call->route->query : &no_query;
@@ -294,7 +294,7 @@ static enum http_lane run(void *context, struct http_request *r, struct http_rep
     call->reply = reply;
     int result = dispatch_guard(d, call, may_block);
     if (result == 0)
-        result = bind(call);
+        result = bind_request(call);
     if (result == 0)
         result = call->route->handle(call);
     if (result == CALL_DEFER && !call->deferred) {

@@ -1,0 +1,18 @@
+/*
+ * What a server does beside its requests: writes counted failures, checkpoints the trail, removes
+ * what is over. One thread. Rooms: cli.
+ */
+#ifndef HOLDFAST_CLI_HOUSEKEEPING_H
+#define HOLDFAST_CLI_HOUSEKEEPING_H
+
+#include "sessions/sessions.h"
+
+struct housekeeping;
+
+/* Returns 0 or a fault. */
+int housekeeping_start(struct sessions *s, struct housekeeping **ret);
+
+/* Ends the thread after a last flush and checkpoint. */
+void housekeeping_stop(struct housekeeping *h);
+
+#endif
