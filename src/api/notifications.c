@@ -149,6 +149,8 @@ static const struct field preference_fields[] = {
 };
 static const struct shape preferences_shape =
     SHAPE("Preferences", struct preferences_view, preference_fields);
+static const struct shape preferences_request_shape =
+    SHAPE("PreferencesRequest", struct preferences_view, preference_fields);
 
 struct preferring {
     struct call *call;
@@ -204,8 +206,8 @@ static const struct route routes[] = {
      &notice_shape, "Mark a notice as read or unread", patch_notification},
     {HTTP_GET, "/v1/preferences", PERMIT_USER, LANE_WORKER, 0, 200, NULL, NULL, &preferences_shape,
      "What one wants to be told by mail", get_preferences},
-    {HTTP_PUT, "/v1/preferences", PERMIT_USER, LANE_WORKER, 0, 200, NULL, &preferences_shape,
-     &preferences_shape, "Change it", put_preferences},
+    {HTTP_PUT, "/v1/preferences", PERMIT_USER, LANE_WORKER, 0, 200, NULL,
+     &preferences_request_shape, &preferences_shape, "Change it", put_preferences},
 };
 /* clang-format on */
 
