@@ -23,7 +23,8 @@ static inline struct arena arena_init(size_t cap)
     return (struct arena){.cap = cap};
 }
 
-/* Runs the cleanups, newest first, and frees everything. The arena is empty and usable again. */
+/* Runs the cleanups, newest first, overwrites what was given out (a request may hold passwords and
+ * tokens) and frees everything. The arena is empty and usable again. */
 void arena_free(struct arena *a);
 
 /* Zeroed memory, aligned for any object; NULL (with the fault set) past the cap or without memory.

@@ -41,6 +41,7 @@ int buf_reserve(struct buf *b, size_t n);
 int buf_add(struct buf *b, const void *p, size_t n);
 int buf_add_str(struct buf *b, struct str s);
 int buf_add_char(struct buf *b, char c);
+int buf_add_int(struct buf *b, int64_t v); /* in decimal */
 int buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Drops the first n bytes (at most all). */

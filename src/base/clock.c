@@ -35,19 +35,37 @@ void clock_shift(int64_t ms)
 /* The years 0000 to 9999, which four digits can write. */
 static const int64_t first_ms = -62167219200000, last_ms = 253402300799999;
 
+/* The text of a whole second up to its '.', kept for the next call of the same second. */
+static const char *format_second(time_t seconds)
+{
+    static _Thread_local time_t cached = -1;
+    static _Thread_local char text[CLOCK_TEXT_SIZE];
+    struct tm tm;
+
+    if (seconds == cached && *text)
+        return text;
+    gmtime_r(&seconds, &tm);
+    unsigned year = (unsigned)(tm.tm_year + 1900) % 10000;
+    snprintf(text, sizeof text, "%04u-%02u-%02uT%02u:%02u:%02u.", year,
+             (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100,
+             (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+    cached = seconds;
+    return text;
+}
+
 void clock_format(int64_t ms, char ret_text[CLOCK_TEXT_SIZE])
 {
     ms = ms < first_ms ? first_ms : ms;
     ms = ms > last_ms ? last_ms : ms;
     time_t seconds = (time_t)(ms >= 0 ? ms / 1000 : (ms - 999) / 1000);
-    struct tm tm;
+    unsigned rest = (unsigned)(ms - (int64_t)seconds * 1000);
 
-    gmtime_r(&seconds, &tm);
-    unsigned year = (unsigned)(tm.tm_year + 1900) % 10000;
-    snprintf(ret_text, CLOCK_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", year,
-             (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100,
-             (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100,
-             (unsigned)(ms - (int64_t)seconds * 1000) % 1000);
+    memcpy(ret_text, format_second(seconds), CLOCK_TEXT - 4);
+    ret_text[CLOCK_TEXT - 4] = (char)('0' + rest / 100);
+    ret_text[CLOCK_TEXT - 3] = (char)('0' + rest / 10 % 10);
+    ret_text[CLOCK_TEXT - 2] = (char)('0' + rest % 10);
+    ret_text[CLOCK_TEXT - 1] = 'Z';
+    ret_text[CLOCK_TEXT] = '\0';
 }
 
 /* Takes n digits from *s into *ret. */

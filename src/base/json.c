@@ -122,7 +122,7 @@ void json_str(struct json_writer *w, struct str s)
 void json_int(struct json_writer *w, int64_t v)
 {
     separate(w);
-    buf_printf(w->out, "%lld", (long long)v);
+    buf_add_int(w->out, v);
 }
 
 void json_bool(struct json_writer *w, bool v)

@@ -11,7 +11,13 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 64 * 1024, VALUE_MAX_BYTES = 1024, HELD_MAX_BYTES = 4 * 1024 * 1024 };
+enum {
+    LINE_MAX_BYTES = 64 * 1024,
+    VALUE_MAX_BYTES = 1024,
+    HELD_MAX_BYTES = 4 * 1024 * 1024,
+    GATHER_MS = 10,
+    LINE_USUAL_BYTES = 512
+};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -89,6 +95,14 @@ static void write_dropped(uint64_t dropped)
     buf_free(&l.text);
 }
 
+/* Lets a batch gather: a wake-up a line would cost more than the lines do. */
+static void gather(void)
+{
+    const struct timespec t = {0, GATHER_MS * 1000000L};
+
+    nanosleep(&t, NULL);
+}
+
 static void *writer_main(void *unused)
 {
     struct buf taken = buf_init(HELD_MAX_BYTES);
@@ -99,6 +113,11 @@ static void *writer_main(void *unused)
             pthread_cond_wait(&writer.wake, &writer.lock);
         if (writer.held.n == 0)
             break;
+        if (!writer.stopping) {
+            pthread_mutex_unlock(&writer.lock);
+            gather();
+            pthread_mutex_lock(&writer.lock);
+        }
         struct buf full = writer.held;
         writer.held = taken;
         uint64_t dropped = writer.dropped;
@@ -155,7 +174,7 @@ static void submit(const char *p, size_t n)
     } else if (buf_add(&writer.held, p, n)) {
         writer.held.fault = 0;
         writer.dropped++;
-    } else {
+    } else if (writer.held.n == n) {
         pthread_cond_signal(&writer.wake);
     }
     pthread_mutex_unlock(&writer.lock);
@@ -187,6 +206,7 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
     if (!log_enabled(level))
         return;
     clock_format(clock_now(), now);
+    buf_reserve(&l->text, LINE_USUAL_BYTES);
     if (l->json)
         buf_printf(&l->text, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":", now,
                    level_names[level]);
@@ -200,10 +220,9 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
 
 static void add_key(struct log_line *l, const char *key)
 {
-    if (l->json)
-        buf_printf(&l->text, ",\"%s\":", key);
-    else
-        buf_printf(&l->text, " %s=", key);
+    buf_add_str(&l->text, l->json ? STR(",\"") : STR(" "));
+    buf_add_str(&l->text, str_of(key));
+    buf_add_str(&l->text, l->json ? STR("\":") : STR("="));
 }
 
 /*
@@ -243,7 +262,7 @@ void log_field_int(struct log_line *l, const char *key, int64_t value)
     if (!is_open(l))
         return;
     add_key(l, key);
-    buf_printf(&l->text, "%lld", (long long)value);
+    buf_add_int(&l->text, value);
     close_field(l, before);
 }
 

@@ -123,9 +123,24 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
     return length;
 }
 
+/* How many bytes of ASCII s begins with, counted in whole words: most text is nothing else. */
+static size_t ascii_words(struct str s)
+{
+    const uint64_t high = UINT64_C(0x8080808080808080);
+    uint64_t word;
+    size_t i = 0;
+
+    for (; i + sizeof word <= s.n; i += sizeof word) {
+        memcpy(&word, s.p + i, sizeof word);
+        if (word & high)
+            break;
+    }
+    return i;
+}
+
 bool str_is_utf8(struct str s)
 {
-    for (size_t i = 0; i < s.n;) {
+    for (size_t i = ascii_words(s); i < s.n;) {
         size_t step = utf8_sequence((const unsigned char *)s.p + i, s.n - i);
         if (step == 0)
             return false;

@@ -68,8 +68,8 @@ void conn_close(struct conn *c)
 
 void conn_free(struct conn *c)
 {
-    buf_free(&c->in);
-    buf_free(&c->out);
+    buf_wipe(&c->in);
+    buf_wipe(&c->out);
     free(c);
 }
 
@@ -102,7 +102,7 @@ int conn_flush(struct conn *c)
     if (c->out.n) {
         r = send_some(c, c->out.p, c->out.n, &c->sent);
         if (c->sent == c->out.n) {
-            buf_free(&c->out);
+            buf_wipe(&c->out);
             c->sent = 0;
         }
         return r;
@@ -112,6 +112,8 @@ int conn_flush(struct conn *c)
     r = send_some(c, shared->p, shared->n, &sent);
     if (r == 0 && sent < shared->n)
         r = buf_add(&c->out, shared->p + sent, shared->n - sent);
+    /* Tokens passed through here. */
+    explicit_bzero(shared->p, shared->n);
     buf_reset(shared);
     if (shared->cap > READ_SIZE * 8)
         buf_free(shared);
@@ -121,7 +123,7 @@ int conn_flush(struct conn *c)
 /* Everything is sent: closes, in a way that lets the client read it. */
 static void part(struct conn *c)
 {
-    buf_free(&c->in);
+    buf_wipe(&c->in);
     if (c->eof || (!c->linger && !c->readable)) {
         conn_close(c);
         return;

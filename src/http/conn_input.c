@@ -238,7 +238,8 @@ void conn_read(struct conn *c)
         size_t used = n ? advance(c, loop->in, n) : 0;
         if (used < n && buf_add(&c->in, loop->in + used, n - used))
             conn_close(c);
+        explicit_bzero(loop->in, n); /* passwords passed through here */
     }
     if (c->in.n == 0)
-        buf_free(&c->in);
+        buf_wipe(&c->in);
 }
