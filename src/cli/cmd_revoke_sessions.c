@@ -100,12 +100,10 @@ static int count(struct revoke_run *run, struct mass_list *list, struct mass_tot
     return r;
 }
 
-static int confirm(struct cli *cli, const struct mass_totals *totals)
+static int confirm(const struct mass_totals *totals)
 {
     char answer[8];
 
-    if (cli_has(cli, "yes"))
-        return 0;
     fprintf(stderr, "End %lld sessions of %lld users (%lld unknown)? [y/N] ",
             (long long)totals->sessions, (long long)totals->matched, (long long)totals->unknown);
     fflush(stderr);
@@ -140,9 +138,10 @@ static int end_sessions(struct revoke_run *run, struct mass_list *list)
 static int run_on(struct revoke_run *run, struct mass_list *list)
 {
     struct mass_totals counted;
+    bool ask = !run->options.dry_run && !cli_has(run->cli, "yes");
     int r = mass_list_resolve(run->session->sessions, list);
 
-    if (r == 0)
+    if (r == 0 && (ask || run->options.dry_run))
         r = count(run, list, &counted);
     if (r)
         return cli_fault("the users could not be looked up", r);
@@ -151,7 +150,7 @@ static int run_on(struct revoke_run *run, struct mass_list *list)
         run->completed = true;
         return revoke_report_print(run, list);
     }
-    int exit_code = confirm(run->cli, &counted);
+    int exit_code = ask ? confirm(&counted) : 0;
     return exit_code ? exit_code : end_sessions(run, list);
 }
 

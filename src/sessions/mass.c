@@ -8,17 +8,17 @@
 
 /*
  * bulk_ids holds the chunk. CROSS JOIN has SQLite read it first and look each user up; with JOIN
- * it may read all users instead. $2 is 1 for an operator, who has no bound.
+ * it may read all users instead. $1 is 1 for an operator, who has no bound.
  */
+static const char known_sql[] = "SELECT u.id FROM bulk_ids b CROSS JOIN users u "
+                                "WHERE u.id = b.id AND ($1 = 1 OR u.tenant_id = $2) ORDER BY b.id";
 static const char count_sql[] =
-    "SELECT u.id, count(f.id) FROM bulk_ids b CROSS JOIN users u "
-    "LEFT JOIN families f ON f.user_id = u.id AND f.revoked_at IS NULL AND f.expires_at > $1 "
-    "AND f.idle_expires_at > $1 WHERE u.id = b.id AND ($2 = 1 OR u.tenant_id = $3) "
-    "GROUP BY u.id ORDER BY u.id";
+    "SELECT f.user_id FROM bulk_ids b CROSS JOIN families f WHERE f.user_id = b.id "
+    "AND f.revoked_at IS NULL AND f.expires_at > $1 AND f.idle_expires_at > $1";
 static const char end_sql[] =
     "UPDATE families SET revoked_at = $1, revoked_reason = $2 "
     "WHERE user_id IN (SELECT id FROM bulk_ids) AND revoked_at IS NULL AND expires_at > $1 "
-    "AND idle_expires_at > $1";
+    "AND idle_expires_at > $1 RETURNING user_id";
 static const char resolve_sql[] =
     "SELECT u.email, u.id FROM bulk_texts b CROSS JOIN users u WHERE u.email = b.value";
 
@@ -29,8 +29,8 @@ struct mass_job {
     const struct uuid *ids; /* ascending */
     size_t n;
     struct mass_result *results; /* in the order of ids */
-    struct uuid *ending;         /* users with active sessions */
-    size_t n_ending;
+    struct uuid *users;          /* scratch: known users, then those whose sessions end */
+    size_t n_users;
     struct mass_totals totals;
 };
 
@@ -39,38 +39,78 @@ static int compare_ids(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct uuid));
 }
 
-/* Both lists ascend, so one pass joins them. */
-static int count_sessions(struct store_txn *t, struct mass_job *j)
+static int compare_result(const void *key, const void *member)
+{
+    return memcmp(key, &((const struct mass_result *)member)->id, sizeof(struct uuid));
+}
+
+/* Which of the ids are users within the bound. */
+static int find_known(struct store_txn *t, struct mass_job *j)
 {
     struct store_rows *rows _cleanup_rows_ = NULL;
     const struct uuid *tenant = j->options->tenant;
     size_t at = 0;
-    int r = store_query(t, count_sql, &rows,
-                        PARAMS(P_INT(j->options->now), P_INT(tenant ? 0 : 1),
-                               tenant ? P_ID(tenant) : P_BLOB("", 0)));
+    int r = store_query(t, known_sql, &rows,
+                        PARAMS(P_INT(tenant ? 0 : 1), tenant ? P_ID(tenant) : P_BLOB("", 0)));
 
-    j->n_ending = 0;
-    j->totals = (struct mass_totals){.requested = (int64_t)j->n};
+    j->n_users = 0;
     for (size_t i = 0; i < j->n; i++)
         j->results[i] = (struct mass_result){.id = j->ids[i]};
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
         struct uuid id = store_col_id(rows, 0);
+        /* Both lists ascend, so one pass joins them. */
         while (at < j->n && !uuid_eq(&j->ids[at], &id))
             at++;
         if (at == j->n)
-            return fault_set(FAULT_STORE, "a mass revocation's counts are out of order");
-        int64_t sessions = store_col_int(rows, 1);
+            return fault_set(FAULT_STORE, "users came back out of order");
         j->results[at].known = true;
-        j->results[at].sessions = sessions;
-        j->totals.matched++;
-        j->totals.sessions += sessions;
-        if (sessions)
-            j->ending[j->n_ending++] = id;
+        j->users[j->n_users++] = id;
         r = 0;
     }
-    j->totals.unknown = j->totals.requested - j->totals.matched;
-    j->totals.users_with_sessions = (int64_t)j->n_ending;
+    j->totals = (struct mass_totals){.requested = (int64_t)j->n,
+                                     .matched = (int64_t)j->n_users,
+                                     .unknown = (int64_t)(j->n - j->n_users)};
     return r;
+}
+
+/* Rows of one user id a session, in any order. */
+static int count_sessions(struct mass_job *j, struct store_rows *rows)
+{
+    int r = 0;
+
+    while ((r = store_rows_next(rows)) == 1) {
+        struct uuid id = store_col_id(rows, 0);
+        struct mass_result *result =
+            bsearch(&id, j->results, j->n, sizeof *j->results, compare_result);
+        if (!result)
+            return fault_set(FAULT_STORE, "a session came back of a user who was not named");
+        j->totals.users_with_sessions += result->sessions++ == 0;
+        j->totals.sessions++;
+    }
+    return r;
+}
+
+/* Ends the sessions of the users in bulk_ids, or only counts them. */
+static int end_sessions(struct store_txn *t, struct mass_job *j)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    const struct mass_options *o = j->options;
+    int r = o->dry_run ? store_query(t, count_sql, &rows, PARAMS(P_INT(o->now)))
+                       : store_query(t, end_sql, &rows, PARAMS(P_INT(o->now), P_TEXT(o->reason)));
+
+    return r ? r : count_sessions(j, rows);
+}
+
+/* Leaves those in bulk_ids whose sessions were ended. */
+static int keep_ended(struct store_txn *t, struct mass_job *j)
+{
+    size_t before = j->n_users;
+
+    j->n_users = 0;
+    for (size_t i = 0; i < j->n; i++)
+        if (j->results[i].sessions)
+            j->users[j->n_users++] = j->results[i].id;
+    return j->n_users < before ? store_bulk_ids(t, j->users, j->n_users) : 0;
 }
 
 /* The digest binds the record to exactly these users without holding a list of them. */
@@ -78,7 +118,7 @@ static int write_detail(const struct mass_job *j, struct buf *out)
 {
     uint8_t digest[SHA256_SIZE];
     char text[HEX_LENGTH(SHA256_SIZE) + 1];
-    struct str ids = {(const char *)j->ending, j->n_ending * sizeof *j->ending};
+    struct str ids = {(const char *)j->users, j->n_users * sizeof *j->users};
     struct json_writer w = json_writer(out);
     int r = sha256(ids, digest);
 
@@ -114,30 +154,32 @@ static int record(struct store_txn *t, const struct mass_job *j)
     return trail_append(j->s->trail, t, j->actor, &event);
 }
 
+static int tell_all(struct store_txn *t, struct mass_job *j)
+{
+    int64_t now = j->options->now;
+    int r = user_set_not_before_bulk(t, now, NULL);
+
+    if (r == 0)
+        r = notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason, now);
+    return r ? r : feed_all(t, now, session_access_horizon(now));
+}
+
 static int revoke_job(struct store_txn *t, void *arg)
 {
     struct mass_job *j = arg;
-    int64_t now = j->options->now, ended;
     int r = store_bulk_ids(t, j->ids, j->n);
 
     if (r == 0)
-        r = count_sessions(t, j);
+        r = find_known(t, j);
+    if (r == 0 && j->n_users < j->n)
+        r = store_bulk_ids(t, j->users, j->n_users);
+    if (r == 0)
+        r = end_sessions(t, j);
     if (r || j->options->dry_run)
         return r;
-    if (j->n_ending) {
-        r = store_bulk_ids(t, j->ending, j->n_ending);
-        if (r == 0)
-            r = store_exec(t, end_sql, &ended, PARAMS(P_INT(now), P_TEXT(j->options->reason)));
-        if (r == 0) {
-            /* Sessions that began since they were counted are ended too. */
-            j->totals.sessions = ended;
-            r = user_set_not_before_bulk(t, now, NULL);
-        }
-        if (r == 0)
-            r = notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason, now);
-        if (r == 0)
-            r = feed_all(t, now, session_access_horizon(now));
-    }
+    r = keep_ended(t, j);
+    if (r == 0 && j->n_users)
+        r = tell_all(t, j);
     return r ? r : record(t, j);
 }
 
@@ -149,8 +191,8 @@ int mass_revoke(struct sessions *s, const struct trail_actor *actor,
     struct uuid *sorted = malloc((n + 1) * sizeof *sorted);
     int r = 0;
 
-    j.ending = malloc((n + 1) * sizeof *j.ending);
-    if (!sorted || !j.ending) {
+    j.users = malloc((n + 1) * sizeof *j.users);
+    if (!sorted || !j.users) {
         r = fault_set(FAULT_MEMORY, "no memory for a mass revocation of %zu users", n);
     } else {
         memcpy(sorted, ids, n * sizeof *sorted);
@@ -158,10 +200,10 @@ int mass_revoke(struct sessions *s, const struct trail_actor *actor,
         j.ids = sorted;
         r = store_write(s->store, revoke_job, &j);
     }
-    if (r == 0 && !options->dry_run && j.n_ending)
+    if (r == 0 && !options->dry_run && j.totals.sessions)
         gate_forget_all(s->gate);
     free(sorted);
-    free(j.ending);
+    free(j.users);
     if (r)
         return r;
     if (!options->dry_run)

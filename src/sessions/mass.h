@@ -10,8 +10,9 @@
 
 #include "sessions/sessions.h"
 
-/* Small enough that others' writes wait for a fraction of a second only. */
-enum { MASS_CHUNK = 20000 };
+/* Large enough that pages shared by many users are written once, small enough that others' writes
+ * wait for about a second at most. */
+enum { MASS_CHUNK = 100000 };
 
 struct mass_result {
     struct uuid id;

@@ -21,7 +21,7 @@ static int on_busy(void *arg, int tries)
 static int set_up(struct sqlite_conn *c, bool writing)
 {
     static const char writer[] = "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-                                 "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-8192;"
+                                 "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-65536;"
                                  "PRAGMA trusted_schema=OFF";
     static const char reader[] = "PRAGMA cache_size=-1024; PRAGMA trusted_schema=OFF";
     int rc = sqlite3_exec(c->db, writing ? writer : reader, NULL, NULL, NULL);
