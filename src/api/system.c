@@ -44,17 +44,15 @@ static int reply_health(struct call *call, bool ok, const struct checks_view *ch
     return r;
 }
 
-/*
- * From memory: the follower reads the store at least twice a second, so how long ago it did tells
- * of both.
- */
+/* From memory: the feed's follower keeps asking the store. */
 static int get_health(struct call *call)
 {
-    bool fresh = sessions_fresh(app_of(call)->sessions);
-    struct checks_view checks = {.database = fresh ? STR("ok") : STR("error"),
-                                 .feed = fresh ? STR("ok") : STR("error")};
+    const struct sessions *s = app_of(call)->sessions;
+    bool database = sessions_reachable(s), feed = sessions_fresh(s);
+    struct checks_view checks = {.database = database ? STR("ok") : STR("error"),
+                                 .feed = feed ? STR("ok") : STR("error")};
 
-    return reply_health(call, fresh, fresh ? NULL : &checks);
+    return reply_health(call, database && feed, database && feed ? NULL : &checks);
 }
 
 static int get_ready(struct call *call)

@@ -86,7 +86,7 @@ struct feed_follower {
     struct feed_listener listener;
     struct store_watch *watch;
     pthread_t thread;
-    atomic_bool stopping;
+    atomic_bool stopping, failing;
     _Atomic int64_t read_at; /* monotonic ms */
     int64_t last;            /* the highest number applied */
 };
@@ -164,18 +164,17 @@ static void *follow(void *arg)
 {
     struct feed_follower *f = arg;
     int64_t reaped_at = clock_mono();
-    bool failing = false;
 
     while (!atomic_load(&f->stopping)) {
         int r = store_watch_wait(f->watch, WAIT_MS);
         if (r == 0)
             r = read_on(f);
-        if (r < 0 && !failing)
+        bool failed = atomic_exchange(&f->failing, r < 0);
+        if (r < 0 && !failed)
             log_fault("the revocation feed cannot be read", r);
-        if (r == 0 && failing)
+        if (r == 0 && failed)
             log_info("the revocation feed is read again");
-        failing = r < 0;
-        if (failing && !atomic_load(&f->stopping))
+        if (r < 0 && !atomic_load(&f->stopping))
             wait_a_little();
         if (clock_mono() - reaped_at >= REAP_EVERY_MS) {
             gate_reap(f->gate, clock_now());
@@ -227,4 +226,9 @@ void feed_follower_stop(struct feed_follower *f)
 int64_t feed_follower_lag(const struct feed_follower *f)
 {
     return clock_mono() - atomic_load(&f->read_at);
+}
+
+bool feed_follower_failing(const struct feed_follower *f)
+{
+    return atomic_load(&f->failing);
 }

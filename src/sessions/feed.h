@@ -44,4 +44,7 @@ void feed_follower_stop(struct feed_follower *f);
 /* Milliseconds since the feed was last read to its end. */
 int64_t feed_follower_lag(const struct feed_follower *f);
 
+/* Whether the last attempt to read it failed. */
+bool feed_follower_failing(const struct feed_follower *f);
+
 #endif

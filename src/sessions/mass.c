@@ -13,12 +13,12 @@
 static const char known_sql[] = "SELECT u.id FROM bulk_ids b CROSS JOIN users u "
                                 "WHERE u.id = b.id AND ($1 = 1 OR u.tenant_id = $2) ORDER BY b.id";
 static const char count_sql[] =
-    "SELECT f.user_id FROM bulk_ids b CROSS JOIN families f WHERE f.user_id = b.id "
+    "SELECT f.user_id, f.created_at FROM bulk_ids b CROSS JOIN families f WHERE f.user_id = b.id "
     "AND f.revoked_at IS NULL AND f.expires_at > $1 AND f.idle_expires_at > $1";
 static const char end_sql[] =
     "UPDATE families SET revoked_at = $1, revoked_reason = $2 "
     "WHERE user_id IN (SELECT id FROM bulk_ids) AND revoked_at IS NULL AND expires_at > $1 "
-    "AND idle_expires_at > $1 RETURNING user_id";
+    "AND idle_expires_at > $1 RETURNING user_id, created_at";
 static const char resolve_sql[] =
     "SELECT u.email, u.id FROM bulk_texts b CROSS JOIN users u WHERE u.email = b.value";
 
@@ -31,6 +31,7 @@ struct mass_job {
     struct mass_result *results; /* in the order of ids */
     struct uuid *users;          /* scratch: known users, then those whose sessions end */
     size_t n_users;
+    int64_t newest; /* when the newest of the sessions began, by whichever node's clock */
     struct mass_totals totals;
 };
 
@@ -54,6 +55,7 @@ static int find_known(struct store_txn *t, struct mass_job *j)
                         PARAMS(P_INT(tenant ? 0 : 1), tenant ? P_ID(tenant) : P_BLOB("", 0)));
 
     j->n_users = 0;
+    j->newest = 0;
     for (size_t i = 0; i < j->n; i++)
         j->results[i] = (struct mass_result){.id = j->ids[i]};
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
@@ -84,6 +86,8 @@ static int count_sessions(struct mass_job *j, struct store_rows *rows)
             bsearch(&id, j->results, j->n, sizeof *j->results, compare_result);
         if (!result)
             return fault_set(FAULT_STORE, "a session came back of a user who was not named");
+        int64_t began = store_col_int(rows, 1);
+        j->newest = began > j->newest ? began : j->newest;
         j->totals.users_with_sessions += result->sessions++ == 0;
         j->totals.sessions++;
     }
@@ -157,7 +161,7 @@ static int record(struct store_txn *t, const struct mass_job *j)
 static int tell_all(struct store_txn *t, struct mass_job *j)
 {
     int64_t now = j->options->now;
-    int r = user_set_not_before_bulk(t, now, NULL);
+    int r = user_set_not_before_bulk(t, j->newest > now ? j->newest : now, NULL);
 
     if (r == 0)
         r = notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason, now);

@@ -114,6 +114,11 @@ int sessions_follow(struct sessions *s, const struct feed_listener *listener)
     return feed_follow(s->store, s->gate, listener, &s->follower);
 }
 
+bool sessions_reachable(const struct sessions *s)
+{
+    return s->follower && !feed_follower_failing(s->follower);
+}
+
 bool sessions_fresh(const struct sessions *s)
 {
     return s->follower && feed_follower_lag(s->follower) < SESSION_STALE_MS;

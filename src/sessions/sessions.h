@@ -58,6 +58,9 @@ void sessions_free(struct sessions *s);
 /* Reads the feed and follows it, as a server does. Returns 0 or a fault. */
 int sessions_follow(struct sessions *s, const struct feed_listener *listener);
 
+/* Whether the store answers: the feed's follower asks it at least twice a second. */
+bool sessions_reachable(const struct sessions *s);
+
 /* Whether the feed was read lately; without that nothing but public routes may be answered. */
 bool sessions_fresh(const struct sessions *s);
 
