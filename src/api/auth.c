@@ -119,7 +119,7 @@ static int post_login(struct call *call)
     r = login_admit(s, &call->client, email, &state);
     if (r == 0) {
         struct login_input input = login_input_of(call, email, body->password, body->totp);
-        r = login(s, call->arena, &input, &grant);
+        r = login_run(s, call->arena, &input, &grant);
     }
     switch (r) {
     case 0:

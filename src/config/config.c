@@ -113,7 +113,7 @@ static int check(struct config *c, const struct config_source *source, struct bu
 {
     int r = 0;
 
-    if (c->env == ENV_DEVELOPMENT && problems->n == 0)
+    if (c->env == ENV_DEVELOPMENT)
         r = secrets_fill(c, problems);
     validate_derive(c, problems);
     if (source->for_server)
@@ -193,9 +193,14 @@ static int keep(const struct option *o, struct config *fresh, struct config *old
 {
     switch (o->type) {
     case OPTION_TEXT: {
-        const char *text = *option_text(o, old);
+        char **fresh_text = option_text(o, fresh), *text = *option_text(o, old);
         struct buf none = buf_init(0);
-        return text ? option_set(o, fresh, str_of(text), &none) : 0;
+        if (text)
+            return option_set(o, fresh, str_of(text), &none);
+        explicit_bzero(*fresh_text, strlen(*fresh_text));
+        free(*fresh_text);
+        *fresh_text = NULL;
+        return 0;
     }
     case OPTION_BOOL:
         *option_bool(o, fresh) = *option_bool(o, old);

@@ -188,7 +188,7 @@ int config_parse_range(struct str s, struct config_range *ret)
     uint64_t bits;
     char text[INET6_ADDRSTRLEN];
 
-    if (slash >= sizeof text)
+    if (slash == 0 || slash >= sizeof text || memchr(s.p, '\0', slash))
         return 1;
     memcpy(text, s.p, slash);
     text[slash] = '\0';

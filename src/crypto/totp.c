@@ -80,7 +80,7 @@ int totp_verify(const uint8_t secret[TOTP_SECRET_SIZE], struct str code, int64_t
         return TOTP_WRONG;
     /* Every step of the window is compared, so that time does not tell which one it was. */
     for (int64_t step = now_step - TOTP_WINDOW; step <= now_step + TOTP_WINDOW; step++) {
-        bool equal;
+        bool equal = false;
         int e = compare(secret, code, step, &equal);
         if (e)
             return e;

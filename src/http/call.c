@@ -4,6 +4,9 @@
 #include <stdarg.h>
 
 static int describe(struct call *call, int problem, struct str field, const char *format,
+                    va_list args) __attribute__((format(printf, 4, 0)));
+
+static int describe(struct call *call, int problem, struct str field, const char *format,
                     va_list args)
 {
     char text[512];

@@ -1,6 +1,6 @@
 #include "http/docs_page.h"
 
-#include "docs_files.h"
+#include "http/docs_files.h"
 
 #define CONTENT(name)                                                                              \
     {                                                                                              \

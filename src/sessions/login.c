@@ -253,8 +253,8 @@ static enum failures_result result_of(int outcome)
     return outcome == LOGIN_REFUSED ? FAILURES_FAILURE : FAILURES_ABANDONED;
 }
 
-int login(struct sessions *s, struct arena *a, const struct login_input *input,
-          struct session_grant *ret)
+int login_run(struct sessions *s, struct arena *a, const struct login_input *input,
+              struct session_grant *ret)
 {
     struct lookup l = {.arena = a, .email = input->email};
     bool admitted = false;

@@ -36,8 +36,8 @@ int login_admit(struct sessions *s, const struct in6_addr *address, struct str e
                 struct limiter_state *ret_state);
 
 /* Signs in after login_admit. Returns 0 with the session on disk, an outcome, or a fault. */
-int login(struct sessions *s, struct arena *a, const struct login_input *input,
-          struct session_grant *ret);
+int login_run(struct sessions *s, struct arena *a, const struct login_input *input,
+              struct session_grant *ret);
 
 /*
  * Begins a session inside a caller's transaction, for a user who has just been verified: notes the
