@@ -105,7 +105,8 @@ static int confirm(const struct mass_totals *totals)
     char answer[8];
 
     fprintf(stderr, "End %lld sessions of %lld users (%lld unknown)? [y/N] ",
-            (long long)totals->sessions, (long long)totals->matched, (long long)totals->unknown);
+            (long long)totals->sessions, (long long)totals->users_with_sessions,
+            (long long)totals->unknown);
     fflush(stderr);
     if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
         return 0;

@@ -1,5 +1,6 @@
 #include "sessions/access.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 
 static int outcome_of(int jwt)
@@ -18,12 +19,23 @@ static int judge(const struct jwt_claims *claims, const struct gate_account *acc
     return uuid_time(&claims->sid) <= account->not_before ? ACCESS_REVOKED : 0;
 }
 
+/*
+ * A life that was shortened holds for the tokens that are out already: the gate remembers an ended
+ * family for today's life only, and a token that lived longer would outlast its revocation.
+ */
+static bool outlived(const struct jwt_claims *claims, int64_t now)
+{
+    return claims->iat + config_current()->access_ttl_s <= now / CLOCK_SECOND;
+}
+
 int access_check(struct sessions *s, struct str token, int64_t now, struct access *ret)
 {
     int r = jwt_verify(s->jwt, token, now, &ret->claims);
 
     if (r)
         return outcome_of(r);
+    if (outlived(&ret->claims, now))
+        return ACCESS_EXPIRED;
     if (!sessions_fresh(s))
         return ACCESS_STALE;
     if (gate_family_ended(s->gate, &ret->claims.sid))

@@ -253,6 +253,19 @@ static struct indexed *index_addresses(const struct resolving *job)
     return index;
 }
 
+/* An address that was named several times has several entries, side by side. */
+static void put_id(struct resolving *job, const struct indexed *index, const struct indexed *key,
+                   const struct uuid *id)
+{
+    const struct indexed *hit = bsearch(key, index, job->n, sizeof *index, compare_addresses);
+    const struct indexed *end = index + job->n;
+
+    while (hit && hit > index && compare_addresses(hit - 1, key) == 0)
+        hit--;
+    for (; hit && hit < end && compare_addresses(hit, key) == 0; hit++)
+        job->ids[hit->index] = *id;
+}
+
 static int resolve_job(struct store_txn *t, void *arg)
 {
     struct resolving *job = arg;
@@ -265,9 +278,8 @@ static int resolve_job(struct store_txn *t, void *arg)
         r = store_query(t, resolve_sql, &rows, NO_PARAMS);
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
         struct indexed key = {store_col_text(rows, 0), 0};
-        struct indexed *hit = bsearch(&key, index, job->n, sizeof *index, compare_addresses);
-        if (hit)
-            job->ids[hit->index] = store_col_id(rows, 1);
+        struct uuid id = store_col_id(rows, 1);
+        put_id(job, index, &key, &id);
         r = 0;
     }
     free(index);

@@ -44,7 +44,8 @@ struct store {
 struct store_txn {
     struct store *store;
     bool writing;
-    int failed; /* what the first failing statement returned; all that follow return it too */
+    int failed;     /* what the first failing statement returned; all that follow return it too */
+    unsigned locks; /* held already, a bit a number: another round trip for one would be idle */
 };
 
 struct store_rows {

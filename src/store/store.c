@@ -185,8 +185,12 @@ int store_lock(struct store_txn *t, enum store_lock_number number)
 {
     if (t->failed)
         return t->failed;
+    if (t->locks & 1U << number)
+        return 0;
     t->failed = t->writing ? t->store->driver->lock(t, number)
                            : fault_set(FAULT_INTERNAL, "store_lock in a reading job");
+    if (t->failed == 0)
+        t->locks |= 1U << number;
     return t->failed;
 }
 
