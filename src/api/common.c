@@ -30,8 +30,8 @@ int api_limited(struct call *call, const struct limiter_state *state)
     buf_printf(&call->reply->headers,
                "Retry-After: %lld\r\nRateLimit-Limit: %lld\r\nRateLimit-Remaining: %lld\r\n"
                "RateLimit-Reset: %lld\r\n",
-               (long long)seconds, (long long)config_current()->login_per_minute,
-               (long long)state->remaining, (long long)seconds);
+               (long long)seconds, (long long)state->limit, (long long)state->remaining,
+               (long long)seconds);
     return call_problem(call, PROBLEM_RATE_LIMITED, "Too many attempts; try again in %lld s.",
                         (long long)seconds);
 }

@@ -34,7 +34,7 @@ static void user_changed(void *context, const struct uuid *user_id)
     struct sessions *s = context;
 
     if (user_id)
-        failures_forget(s->failures, user_id);
+        failures_reread(s->failures, user_id);
 }
 
 static int record(const struct server *server, enum trail_action action)

@@ -269,6 +269,9 @@ static void reply_with(struct call *call, int r)
             buf_add_str(&reply->headers, STR("Retry-After: 1\r\n"));
         r = r == FAULT_UNAVAILABLE ? PROBLEM_UNAVAILABLE : PROBLEM_INTERNAL;
     }
+    /* A client's own scheme (RFC 6749, section 5.2); elsewhere it is a bearer token. */
+    if (r == PROBLEM_INVALID_CLIENT)
+        buf_add_str(&reply->headers, STR("WWW-Authenticate: Basic realm=\"holdfast\"\r\n"));
     dispatch_problem(reply, r, call->problem_detail, call->problem_field, &call->request->id);
 }
 

@@ -186,6 +186,19 @@ void failures_forget(struct failures *f, const struct uuid *user_id)
     pthread_mutex_unlock(&f->lock);
 }
 
+void failures_reread(struct failures *f, const struct uuid *user_id)
+{
+    pthread_mutex_lock(&f->lock);
+    struct entry **link = find(f, user_id);
+    if (*link) {
+        (*link)->known = 0;
+        (*link)->forgotten = true;
+        if (is_idle(*link))
+            remove_entry(f, link);
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
 static int compare_items(const void *a, const void *b)
 {
     const struct failures_item *x = a, *y = b;

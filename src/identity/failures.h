@@ -49,8 +49,14 @@ int failures_admit(struct failures *f, const struct user *user);
 /* The end of an admitted attempt. */
 void failures_settle(struct failures *f, const struct uuid *user_id, enum failures_result result);
 
-/* Forgets the consecutive failures held in memory: for users whom the feed says have changed. */
+/* Forgets the consecutive failures held in memory: for users who were unlocked. */
 void failures_forget(struct failures *f, const struct uuid *user_id);
+
+/*
+ * Forgets what the store was known to hold of them, for users whom the feed says have changed. What
+ * is not yet written stays: changing an account in another way gives nobody more guesses.
+ */
+void failures_reread(struct failures *f, const struct uuid *user_id);
 
 /* One user's part of a flush. */
 struct failures_note {

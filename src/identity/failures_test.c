@@ -144,6 +144,23 @@ static void test_forget_after_unlocking(void **state)
     failures_free(failures);
 }
 
+static void test_a_change_gives_no_more_guesses(void **state)
+{
+    struct identity_fixture *f = *state;
+    struct failures *failures = new_failures(LIMIT);
+    struct uuid id = identity_user(f, "a", ROLE_MEMBER);
+    struct user ada = identity_read(f, &id);
+
+    guess_times(failures, &ada, LIMIT);
+    failures_reread(failures, &id);
+    assert_int_equal(failures_admit(failures, &ada), FAILURES_LOCKED);
+    assert_done(failures_flush(failures, f->s, NOW, NULL, NULL));
+    assert_true(identity_read(f, &id).locked_at != 0);
+    failures_reread(failures, &id); /* what the store holds is read from there again */
+    assert_int_equal(failures_held(failures), 0);
+    failures_free(failures);
+}
+
 static void test_limits(void **state)
 {
     struct identity_fixture *f = *state;
@@ -320,6 +337,7 @@ int main(void)
         IDENTITY_BOTH(test_flush_counts_and_locks),
         IDENTITY_BOTH(test_success_begins_anew),
         IDENTITY_BOTH(test_forget_after_unlocking),
+        IDENTITY_BOTH(test_a_change_gives_no_more_guesses),
         IDENTITY_BOTH(test_limits),
         IDENTITY_BOTH(test_failing_flush),
         IDENTITY_BOTH(test_24h_and_reap),

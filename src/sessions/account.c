@@ -188,9 +188,12 @@ int account_update(struct sessions *s, struct arena *a, const struct account_pow
     struct work w = {.s = s, .arena = a, .power = power, .id = id, .patch = patch, .now = now};
     int r = run(&w, update_job);
 
-    if (r == 0)
-        *ret = w.change.after;
-    return r;
+    if (r)
+        return r;
+    if (patch->locked && !*patch->locked)
+        failures_forget(s->failures, id);
+    *ret = w.change.after;
+    return 0;
 }
 
 static int delete_job(struct store_txn *t, void *arg)
@@ -240,7 +243,11 @@ int account_reset_password(struct sessions *s, struct arena *a, const struct acc
 {
     struct work w = {.s = s, .arena = a, .power = power, .id = id, .hash = hash, .now = now};
 
-    return run(&w, reset_job);
+    int r = run(&w, reset_job);
+
+    if (r == 0)
+        failures_forget(s->failures, id);
+    return r;
 }
 
 struct bootstrapping {

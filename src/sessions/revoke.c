@@ -227,7 +227,7 @@ int session_settle_user(struct sessions *s, const struct uuid *user_id, int64_t 
     struct settling settling = {s, user_id, revoked_at};
 
     gate_account_forget(s->gate, user_id);
-    failures_forget(s->failures, user_id);
+    failures_reread(s->failures, user_id);
     return store_read(s->store, settle_job, &settling);
 }
 

@@ -135,11 +135,12 @@ static int take_exact(struct entry *e, int64_t now, struct limiter_state *state)
         e->count--;
     }
     if (e->count == e->capacity) {
-        *state = (struct limiter_state){0, e->times[e->first] + e->rule.window_ms - now};
+        *state =
+            (struct limiter_state){e->rule.limit, 0, e->times[e->first] + e->rule.window_ms - now};
         return LIMITER_REFUSED;
     }
     e->times[(e->first + e->count++) % e->capacity] = now;
-    *state = (struct limiter_state){e->capacity - e->count,
+    *state = (struct limiter_state){e->rule.limit, e->capacity - e->count,
                                     e->times[e->first] + e->rule.window_ms - now};
     return 0;
 }
@@ -157,11 +158,11 @@ static int take_weighed(struct entry *e, int64_t now, struct limiter_state *stat
     int64_t used = e->current + e->previous * (window - passed) / window;
     int64_t reset = window - passed;
     if (used >= e->rule.limit) {
-        *state = (struct limiter_state){0, reset};
+        *state = (struct limiter_state){e->rule.limit, 0, reset};
         return LIMITER_REFUSED;
     }
     e->current++;
-    *state = (struct limiter_state){e->rule.limit - used - 1, reset};
+    *state = (struct limiter_state){e->rule.limit, e->rule.limit - used - 1, reset};
     return 0;
 }
 

@@ -30,6 +30,7 @@ struct limiter_rule {
 
 /* What is left, for the RateLimit headers. */
 struct limiter_state {
+    int64_t limit;
     int64_t remaining;
     int64_t reset_ms; /* until another event is possible (refused), or the window is clear */
 };

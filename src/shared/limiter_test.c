@@ -32,6 +32,7 @@ static void the_sixth_in_any_minute_is_refused(void **state)
 
     for (int i = 0; i < 5; i++) {
         assert_int_equal(limiter_take(l, &key, rule, 1000 + i * 10000, &s), 0);
+        assert_int_equal(s.limit, 5);
         assert_int_equal(s.remaining, 4 - i);
     }
     assert_int_equal(limiter_take(l, &key, rule, 60999, &s), LIMITER_REFUSED);
