@@ -19,6 +19,10 @@ static const char end_sql[] =
     "UPDATE families SET revoked_at = $1, revoked_reason = $2 "
     "WHERE user_id IN (SELECT id FROM bulk_ids) AND revoked_at IS NULL AND expires_at > $1 "
     "AND idle_expires_at > $1";
+/* What began since the run did is little: it is read first, whatever the planner thinks of it. */
+static const char newest_sql[] =
+    "WITH late AS MATERIALIZED (SELECT id, user_id FROM families WHERE id > $1) "
+    "SELECT id FROM late WHERE user_id IN (SELECT id FROM bulk_ids) ORDER BY id DESC LIMIT 1";
 static const char resolve_sql[] =
     "SELECT u.email, u.id FROM bulk_texts b CROSS JOIN users u WHERE u.email = b.value";
 
@@ -114,10 +118,44 @@ static int record(struct store_txn *t, const struct mass_job *j)
     return trail_append(j->s->trail, t, j->actor, &event);
 }
 
+/* The time up to which the users' sessions end: also those that began since the run did. */
+static int end_time(struct store_txn *t, int64_t now, int64_t *ret_at)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    struct uuid since = uuid_at(now);
+    int r = store_query(t, newest_sql, &rows, PARAMS(P_ID(&since)));
+
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r < 0)
+        return r;
+    *ret_at = now;
+    if (r == 1) {
+        struct uuid newest = store_col_id(rows, 0);
+        *ret_at = uuid_time(&newest);
+    }
+    return 0;
+}
+
+/* Ends the sessions of the users in bulk_ids, so that their access tokens end with them. */
+static int end_sessions(struct store_txn *t, struct mass_job *j)
+{
+    int64_t now = j->options->now, at;
+    int r = end_time(t, now, &at);
+
+    if (r == 0)
+        r = store_exec(t, end_sql, &j->totals.sessions,
+                       PARAMS(P_INT(now), P_TEXT(j->options->reason)));
+    if (r == 0)
+        r = user_set_not_before_bulk(t, at, NULL);
+    if (r == 0)
+        r = notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason, now);
+    return r ? r : feed_all(t, now, session_access_horizon(at));
+}
+
 static int revoke_job(struct store_txn *t, void *arg)
 {
     struct mass_job *j = arg;
-    int64_t now = j->options->now, ended;
     int r = store_bulk_ids(t, j->ids, j->n);
 
     if (r == 0)
@@ -127,16 +165,7 @@ static int revoke_job(struct store_txn *t, void *arg)
     if (j->n_ending) {
         r = store_bulk_ids(t, j->ending, j->n_ending);
         if (r == 0)
-            r = store_exec(t, end_sql, &ended, PARAMS(P_INT(now), P_TEXT(j->options->reason)));
-        if (r == 0) {
-            /* Sessions that began since they were counted are ended too. */
-            j->totals.sessions = ended;
-            r = user_set_not_before_bulk(t, now, NULL);
-        }
-        if (r == 0)
-            r = notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason, now);
-        if (r == 0)
-            r = feed_all(t, now, session_access_horizon(now));
+            r = end_sessions(t, j);
     }
     return r ? r : record(t, j);
 }
