@@ -125,12 +125,18 @@ static int write_piece(struct str text, void *arg)
     return http_stream_write(call->reply, text.p, text.n);
 }
 
-/* A stream, because the log may be larger than memory. */
+/* A stream, because the log may be larger than memory. On record before the first byte leaves. */
 static int stream_csv(struct call *call, const struct trail_filter *filter)
 {
-    int r = http_reply_header(call->reply, "Content-Disposition",
-                              STR("attachment; filename=\"audit-log.csv\""));
+    struct trail_event event = {.action = TRAIL_TRAIL_EXPORT,
+                                .tenant_id = call->who.tenant_id,
+                                .detail = STR("{\"format\":\"csv\"}")};
+    int r = trail_append_now(app_of(call)->trail, &call->actor, &event);
 
+    call->trailed = r == 0;
+    if (r == 0)
+        r = http_reply_header(call->reply, "Content-Disposition",
+                              STR("attachment; filename=\"audit-log.csv\""));
     if (r == 0)
         r = call_stream_begin(call, "text/csv; charset=utf-8");
     if (r)

@@ -1,6 +1,7 @@
 /* Notices and preferences of one's own. */
 #include "api/app.h"
 #include "base/fault.h"
+#include "base/json.h"
 #include "identity/notification.h"
 #include "identity/preferences.h"
 
@@ -164,11 +165,36 @@ static int get_job(struct store_txn *t, void *arg)
     return preferences_get(t, &p->call->who.user_id, &p->preferences);
 }
 
+static int write_detail(const struct preferences *p, struct buf *out)
+{
+    struct json_writer w = json_writer(out);
+
+    json_object_begin(&w);
+    json_key(&w, "emailSecurity");
+    json_bool(&w, p->email_security);
+    json_key(&w, "emailProduct");
+    json_bool(&w, p->email_product);
+    json_object_end(&w);
+    return buf_fault(out);
+}
+
 static int put_job(struct store_txn *t, void *arg)
 {
     struct preferring *p = arg;
+    const struct principal *who = &p->call->who;
+    struct buf detail _cleanup_buf_ = buf_init(256);
+    int r = preferences_put(t, &who->user_id, &p->preferences);
 
-    return preferences_put(t, &p->call->who.user_id, &p->preferences);
+    if (r == 0)
+        r = write_detail(&p->preferences, &detail);
+    if (r)
+        return r;
+    struct trail_event event = {.action = TRAIL_PREFERENCES_UPDATE,
+                                .tenant_id = who->tenant_id,
+                                .subject_id = who->user_id,
+                                .subject = who->email,
+                                .detail = buf_str(&detail)};
+    return trail_append(app_of(p->call)->trail, t, &p->call->actor, &event);
 }
 
 static int reply_preferences(struct call *call, const struct preferences *p)

@@ -152,6 +152,7 @@ static int run_on(struct revoke_run *run, struct mass_list *list)
         return revoke_report_print(run, list);
     }
     int exit_code = ask ? confirm(&counted) : 0;
+    run->options.now = clock_now(); /* the answer may have taken its time */
     return exit_code ? exit_code : end_sessions(run, list);
 }
 

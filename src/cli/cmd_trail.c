@@ -84,6 +84,15 @@ static int take_time(struct cli *cli, const char *name, int64_t *ret)
     return 0;
 }
 
+/* On record before the first line leaves; a trail that cannot be continued is exported yet. */
+static void record_export(const struct cli_session *session)
+{
+    struct trail_event event = {.action = TRAIL_TRAIL_EXPORT};
+
+    if (trail_append_now(session->trail, &session->actor, &event))
+        fprintf(stderr, "holdfast: the export is not on record: %s\n", fault_message());
+}
+
 static int export_records(struct cli *cli)
 {
     struct trail_filter filter = {.all_tenants = true};
@@ -101,6 +110,7 @@ static int export_records(struct cli *cli)
         exit_code = cli_open(cli, &session);
     if (exit_code)
         return exit_code;
+    record_export(&session);
     int r = trail_export(session.trail, format, &filter, trail_sink_file, stdout, &count);
     if (r == 0 && fflush(stdout))
         r = fault_set(FAULT_IO, "standard output cannot be written");

@@ -160,12 +160,12 @@ static int record(struct store_txn *t, const struct mass_job *j)
 
 static int tell_all(struct store_txn *t, struct mass_job *j)
 {
-    int64_t now = j->options->now;
-    int r = user_set_not_before_bulk(t, j->newest > now ? j->newest : now, NULL);
+    int64_t now = j->options->now, end = j->newest > now ? j->newest : now;
+    int r = user_set_not_before_bulk(t, end, NULL);
 
     if (r == 0)
         r = notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason, now);
-    return r ? r : feed_all(t, now, session_access_horizon(now));
+    return r ? r : feed_all(t, now, session_access_horizon(end));
 }
 
 static int revoke_job(struct store_txn *t, void *arg)

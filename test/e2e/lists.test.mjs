@@ -1,0 +1,56 @@
+/* Lists: every route of openapi.json that takes limit and cursor keeps their bounds. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { forEachStore, withInstallation } from './harness.mjs';
+import { allItems, expect, people, small } from './support.mjs';
+
+async function withLists(store, use) {
+    await withInstallation({ store, env: small }, async (installation) => {
+        const { admin } = await people(installation);
+        const server = await installation.start();
+        const grants = [];
+        for (const device of ['phone', 'tablet', 'laptop', 'desktop', 'watch', 'car', 'fridge']) {
+            const headers = { 'user-agent': device };
+            grants.push(expect(await server.api('POST', '/auth/login', { headers, body: { email: admin.email, password: admin.password } }), 200));
+        }
+        const document = expect(await server.api('GET', '/openapi.json'), 200);
+        const lists = Object.entries(document.paths)
+            .filter(([, { get }]) => get?.parameters?.some(({ name }) => name === 'cursor'))
+            .map(([path]) => path);
+        assert.ok(lists.length >= 4, lists.join());
+        await use({ server, token: grants.at(-1).accessToken, lists });
+    });
+}
+
+forEachStore((store) => {
+    test('limit and cursor have bounds, and what is out of them is named', async () => {
+        await withLists(store, async ({ server, token, lists }) => {
+            for (const list of lists) {
+                const ask = (query) => server.api('GET', `${list}?${query}`, { token });
+                for (const limit of ['0', '-1', '201', '1e2', '+5', ' 5', '5.0', '', 'x', '99999999999999999999'])
+                    assert.equal(expect(await ask(`limit=${encodeURIComponent(limit)}`), 400).field, 'limit', `${list} limit=${limit}`);
+                for (const cursor of ['', 'x', '-1', '0x1', 'a'.repeat(101), "1' OR 1=1 --"])
+                    assert.equal(expect(await ask(`cursor=${encodeURIComponent(cursor)}`), 400).field, 'cursor', `${list} cursor=${cursor}`);
+                assert.ok(expect(await ask('limit=1&limit=2'), 400), `${list}: twice`);
+                assert.equal(expect(await ask('page=2'), 400).field, 'page', list);
+                for (const limit of [1, 200]) {
+                    const body = expect(await ask(`limit=${limit}`), 200);
+                    assert.deepEqual(Object.keys(body), ['items', 'nextCursor']);
+                    assert.ok(body.items.length <= limit);
+                }
+            }
+        });
+    });
+
+    test('pages of any size make the same whole', async () => {
+        await withLists(store, async ({ server, token, lists }) => {
+            const stable = lists.filter((list) => list !== '/v1/audit-log'); // reading it adds to it
+            for (const list of stable) {
+                const whole = await allItems(server, list, token);
+                assert.ok(whole.length > 1, list);
+                for (const size of [1, 2, 3]) assert.deepEqual(await allItems(server, list, token, size), whole, `${list} by ${size}`);
+            }
+        });
+    });
+});
