@@ -1,5 +1,6 @@
 #include "sessions/access.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 
 static int outcome_of(int jwt)
@@ -24,6 +25,12 @@ int access_check(struct sessions *s, struct str token, int64_t now, struct acces
 
     if (r)
         return outcome_of(r);
+    /*
+     * A family's end is remembered for one life of a token: one that was issued when lives were
+     * longer ends with the rest, or it would come back to life.
+     */
+    if (now >= (ret->claims.iat + config_current()->access_ttl_s) * CLOCK_SECOND)
+        return ACCESS_EXPIRED;
     if (!sessions_fresh(s))
         return ACCESS_STALE;
     if (gate_family_ended(s->gate, &ret->claims.sid))
