@@ -140,7 +140,7 @@ static int end_sessions(struct revoke_run *run, struct mass_list *list)
 static int run_on(struct revoke_run *run, struct mass_list *list)
 {
     struct mass_totals counted;
-    int r = mass_list_resolve(run->session->sessions, list);
+    int r = mass_list_resolve(run->session->sessions, run->options.tenant, list);
 
     if (r == 0)
         r = count(run, list, &counted);

@@ -20,7 +20,8 @@ static const char end_sql[] =
     "WHERE user_id IN (SELECT id FROM bulk_ids) AND revoked_at IS NULL AND expires_at > $1 "
     "AND idle_expires_at > $1";
 static const char resolve_sql[] =
-    "SELECT u.email, u.id FROM bulk_texts b CROSS JOIN users u WHERE u.email = b.value";
+    "SELECT u.email, u.id FROM bulk_texts b CROSS JOIN users u WHERE u.email = b.value "
+    "AND ($1 = 1 OR u.tenant_id = $2)";
 
 struct mass_job {
     struct sessions *s;
@@ -175,6 +176,7 @@ int mass_revoke(struct sessions *s, const struct trail_actor *actor,
 }
 
 struct resolving {
+    const struct uuid *tenant;
     const struct str *addresses;
     size_t n;
     struct uuid *ids;
@@ -207,6 +209,19 @@ static struct indexed *index_addresses(const struct resolving *job)
     return index;
 }
 
+/* Gives the id to every place of the address, for it may repeat. */
+static void place_id(const struct resolving *job, const struct indexed *index, struct str address,
+                     const struct uuid *id)
+{
+    struct indexed key = {address, 0};
+    const struct indexed *at = bsearch(&key, index, job->n, sizeof *index, compare_addresses);
+
+    while (at && at > index && compare_addresses(at - 1, &key) == 0)
+        at--;
+    for (; at && at < index + job->n && compare_addresses(at, &key) == 0; at++)
+        job->ids[at->index] = *id;
+}
+
 static int resolve_job(struct store_txn *t, void *arg)
 {
     struct resolving *job = arg;
@@ -216,21 +231,22 @@ static int resolve_job(struct store_txn *t, void *arg)
                   : fault_set(FAULT_MEMORY, "no memory for %zu addresses", job->n);
 
     if (r == 0)
-        r = store_query(t, resolve_sql, &rows, NO_PARAMS);
+        r = store_query(
+            t, resolve_sql, &rows,
+            PARAMS(P_INT(job->tenant ? 0 : 1), job->tenant ? P_ID(job->tenant) : P_BLOB("", 0)));
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
-        struct indexed key = {store_col_text(rows, 0), 0};
-        struct indexed *hit = bsearch(&key, index, job->n, sizeof *index, compare_addresses);
-        if (hit)
-            job->ids[hit->index] = store_col_id(rows, 1);
+        struct uuid id = store_col_id(rows, 1);
+        place_id(job, index, store_col_text(rows, 0), &id);
         r = 0;
     }
     free(index);
     return r;
 }
 
-int mass_resolve(struct sessions *s, const struct str *addresses, size_t n, struct uuid *ret_ids)
+int mass_resolve(struct sessions *s, const struct uuid *tenant, const struct str *addresses,
+                 size_t n, struct uuid *ret_ids)
 {
-    struct resolving job = {addresses, n, ret_ids};
+    struct resolving job = {tenant, addresses, n, ret_ids};
 
     /* A temporary table is written, so this is no read. */
     return store_write(s->store, resolve_job, &job);
