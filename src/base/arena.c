@@ -25,6 +25,7 @@ void arena_free(struct arena *a)
         c->run(c->object);
     for (struct arena_block *b = a->blocks, *next; b; b = next) {
         next = b->next;
+        explicit_bzero(b->bytes, b->n); /* a request's arena holds passwords and tokens */
         free(b);
     }
     *a = arena_init(a->cap);
