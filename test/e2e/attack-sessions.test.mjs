@@ -97,3 +97,24 @@ forEachStore((store) => {
         });
     });
 });
+
+forEachStore((store) => {
+    test('who registers a name beforehand is given nobody of it', async () => {
+        await withInstallation({ store }, async (installation) => {
+            const server = await installation.start();
+            const register = (tenantName, email) => server.api('POST', '/auth/register', { body: { email, password, tenantName } });
+            const { status, body } = await register('Globex', 'squatter@example.com');
+            assert.equal(status, 201);
+            const add = (email, tenant) => installation.cli(['users', 'add', '--email', email, '--role', 'member', '--tenant', tenant, '--json']);
+            const refused = await add('a@example.com', 'Globex');
+            assert.equal(refused.code, 1);
+            assert.match(refused.stderr, /was registered by somebody/);
+            const meant = await add('b@example.com', body.tenant.id);
+            assert.equal(JSON.parse(meant.stdout).tenantId, body.tenant.id);
+            /* A tenant of the operator's own stays the one that its name means. */
+            const first = JSON.parse((await add('c@example.com', 'Initech')).stdout);
+            assert.equal((await register('Initech', 'squatter2@example.com')).status, 201);
+            assert.equal(JSON.parse((await add('d@example.com', 'Initech')).stdout).tenantId, first.tenantId);
+        });
+    });
+});
