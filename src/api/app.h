@@ -17,6 +17,7 @@ struct app {
     struct dispatch *dispatch;
     _Atomic(struct http_engine *) engine; /* NULL until it serves, and while it ends */
     atomic_bool draining;                 /* SIGTERM has come: /ready says so */
+    atomic_int exports;                   /* streams that hold a worker for as long as they last */
     struct str openapi;                   /* the document, made at start */
 };
 

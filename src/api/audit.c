@@ -126,7 +126,7 @@ static int write_piece(struct str text, void *arg)
 }
 
 /* A stream, because the log may be larger than memory. On record before the first byte leaves. */
-static int stream_csv(struct call *call, const struct trail_filter *filter)
+static int write_csv(struct call *call, const struct trail_filter *filter)
 {
     struct trail_event event = {.action = TRAIL_TRAIL_EXPORT,
                                 .tenant_id = call->who.tenant_id,
@@ -144,6 +144,22 @@ static int stream_csv(struct call *call, const struct trail_filter *filter)
     r = trail_export(app_of(call)->trail, TRAIL_CSV, filter, write_piece, call, NULL);
     if (r)
         http_stream_abort(call->reply);
+    return r;
+}
+
+/* A client that reads slowly holds its worker: exports never hold more than a quarter of them. */
+static int stream_csv(struct call *call, const struct trail_filter *filter)
+{
+    struct app *app = app_of(call);
+    int most = (int)(config_current()->worker_threads + 3) / 4, r;
+
+    if (atomic_fetch_add(&app->exports, 1) < most) {
+        r = write_csv(call, filter);
+    } else {
+        http_reply_header(call->reply, "Retry-After", STR("10"));
+        r = call_problem(call, PROBLEM_UNAVAILABLE, "Too many exports are under way.");
+    }
+    atomic_fetch_sub(&app->exports, 1);
     return r;
 }
 

@@ -399,14 +399,34 @@ static int load_job(struct store_txn *t, void *arg)
     return user_find(t, c->call->arena, NULL, &c->call->who.user_id, &c->user);
 }
 
+/* Hashing took its time: another change, or the end of the session, may have come first. */
+static int recheck_change(struct store_txn *t, struct changing *c)
+{
+    const struct principal *who = &c->call->who;
+    struct user now;
+    int r = user_hold(t, &who->user_id);
+
+    if (r == 0)
+        r = user_find(t, c->call->arena, NULL, &who->user_id, &now);
+    if (r == 0)
+        r = session_check_alive(t, &who->session_id);
+    if (r)
+        return r < 0 ? r : PROBLEM_TOKEN_REVOKED;
+    if (now.disabled || now.not_before >= uuid_time(&who->session_id))
+        return PROBLEM_TOKEN_REVOKED;
+    return now.password_changed_at == c->user.password_changed_at ? 0 : PROBLEM_INVALID_CREDENTIALS;
+}
+
 static int change_job(struct store_txn *t, void *arg)
 {
     struct changing *c = arg;
     struct call *call = c->call;
     const struct principal *who = &call->who;
     int64_t ended;
-    int r = user_set_password(t, &who->user_id, c->hash, false, call->now);
+    int r = recheck_change(t, c);
 
+    if (r == 0)
+        r = user_set_password(t, &who->user_id, c->hash, false, call->now);
     if (r == 0)
         r = notification_add(t, &who->tenant_id, &who->user_id, NOTIFICATION_PASSWORD_CHANGED,
                              STR(""), call->now);

@@ -238,7 +238,7 @@ static int run_list(struct call *call, struct mass_list *list)
     for (size_t i = 0; r == 0 && i < body->user_ids.n; i++)
         r = mass_list_add(list, body->user_ids.items[i], i + 1);
     if (r == 0)
-        r = mass_list_resolve(s, list);
+        r = mass_list_resolve(s, options.tenant, list);
     if (r == 0)
         r = mass_list_run(s, &call->actor, &options, list, NULL, NULL, &totals);
     if (r)

@@ -140,7 +140,7 @@ static int run_on(struct revoke_run *run, struct mass_list *list)
 {
     struct mass_totals counted;
     bool ask = !run->options.dry_run && !cli_has(run->cli, "yes");
-    int r = mass_list_resolve(run->session->sessions, list);
+    int r = mass_list_resolve(run->session->sessions, run->options.tenant, list);
 
     if (r == 0 && (ask || run->options.dry_run))
         r = count(run, list, &counted);

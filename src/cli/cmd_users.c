@@ -108,6 +108,7 @@ static int check_password(struct str password)
 struct adding {
     struct verb *v;
     struct str tenant_name;
+    bool tenant_registered; /* there is none of this name but what somebody registered */
     struct user_new user;
     struct user made;
     int64_t now;
@@ -119,8 +120,12 @@ static int add_job(struct store_txn *t, void *arg)
     struct tenant tenant;
     int r = tenant_find_or_insert(t, &a->v->arena, a->tenant_name, a->now, &tenant);
 
+    /* On a laptop whoever registered it is the one who types this. */
+    if (r == TENANT_REGISTERED && config_current()->env == ENV_DEVELOPMENT)
+        r = tenant_find_by_name(t, &a->v->arena, a->tenant_name, &tenant);
+    a->tenant_registered = r == TENANT_REGISTERED;
     if (r)
-        return r == TENANT_UNKNOWN ? ACCOUNT_NO_TENANT : r;
+        return r > 0 ? ACCOUNT_NO_TENANT : r;
     a->user.tenant_id = tenant.id;
     return account_create_in(a->v->session.sessions, t, &a->v->arena, &a->v->power, &a->user,
                              a->now, &a->made);
@@ -208,7 +213,13 @@ static int users_add(struct cli *cli)
         v.power = (struct account_power){.actor = &v.session.actor, .operator_ = true};
         a.user.password_hash = str_of(hash);
         int r = store_write(v.session.store, add_job, &a);
-        exit_code = r ? explain(r) : print_added(&a, made);
+        if (r > 0 && a.tenant_registered)
+            exit_code = cli_fail(EXIT_FAILED,
+                                 "the tenant \"%.*s\" was registered by somebody over the network; "
+                                 "to add to it, give its id as --tenant",
+                                 STR_ARG(a.tenant_name));
+        else
+            exit_code = r ? explain(r) : print_added(&a, made);
     }
     crypto_wipe(made, sizeof made);
     verb_close(&v);

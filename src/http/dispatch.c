@@ -6,7 +6,7 @@
 #include "http/dispatch_internal.h"
 #include "http/h1.h"
 
-enum { RATE_KEYS_MAX = 100000, RATE_KIND = 1, IGNORED_BODY_MAX = 4096 };
+enum { RATE_KEYS_MAX = 100000, RATE_KIND = 1, IGNORED_BODY_MAX = 4096, OPEN_BODY_MAX = 16384 };
 
 int dispatch_new(const struct route_table *tables, size_t n, struct sessions *sessions, void *app,
                  struct dispatch **ret)
@@ -122,6 +122,16 @@ static int refuse_path(int outcome, unsigned methods, const struct config *confi
     return 1;
 }
 
+/* What anyone may send is held in memory before anything is known of who sends it. */
+static size_t body_max(const struct config *config, const struct route *route)
+{
+    size_t max = (size_t)config->max_body_bytes;
+
+    if (!route->body)
+        return IGNORED_BODY_MAX;
+    return route->permission < PERMIT_USER && max > OPEN_BODY_MAX ? OPEN_BODY_MAX : max;
+}
+
 static int plan_route(struct dispatch *d, const struct config *config, struct http_request *r,
                       struct call *call, struct http_plan *ret_plan, struct http_reply *reply)
 {
@@ -138,10 +148,38 @@ static int plan_route(struct dispatch *d, const struct config *config, struct ht
     call->route = match.route;
     memcpy(call->params, match.params, sizeof call->params);
     r->route = match.index;
-    *ret_plan = (struct http_plan){.lane = match.route->lane,
-                                   .body_max = match.route->body ? (size_t)config->max_body_bytes
-                                                                 : IGNORED_BODY_MAX};
+    *ret_plan =
+        (struct http_plan){.lane = match.route->lane, .body_max = body_max(config, match.route)};
     return 0;
+}
+
+static void reply_with(struct call *call, int r)
+{
+    struct http_reply *reply = call->reply;
+
+    if (r < 0) {
+        log_fault("a request failed", r);
+        buf_reset(&reply->headers);
+        call->problem_detail = call->problem_field = STR("");
+        if (r == FAULT_UNAVAILABLE)
+            buf_add_str(&reply->headers, STR("Retry-After: 1\r\n"));
+        r = r == FAULT_UNAVAILABLE ? PROBLEM_UNAVAILABLE : PROBLEM_INTERNAL;
+    }
+    /* A client's own scheme (RFC 6749, section 5.2); elsewhere it is a bearer token. */
+    if (r == PROBLEM_INVALID_CLIENT)
+        buf_add_str(&reply->headers, STR("WWW-Authenticate: Basic realm=\"holdfast\"\r\n"));
+    dispatch_problem(reply, r, call->problem_detail, call->problem_field, &call->request->id);
+}
+
+/* Who is not let in is told so before a body is received. Its run asks again. */
+static int refuse_early(struct dispatch *d, struct call *call)
+{
+    int r = call->route->body ? dispatch_guard(d, call, false) : 0;
+
+    if (r == 0 || r == CALL_DEFER)
+        return 0;
+    reply_with(call, r);
+    return 1;
 }
 
 static int plan(void *context, struct http_request *r, struct http_plan *ret_plan,
@@ -161,7 +199,7 @@ static int plan(void *context, struct http_request *r, struct http_plan *ret_pla
         dispatch_options(config, r, reply, (1U << HTTP_METHODS) - 1);
     else
         answered = limit_rate(d, config, &client, r, reply) ||
-                   plan_route(d, config, r, call, ret_plan, reply);
+                   plan_route(d, config, r, call, ret_plan, reply) || refuse_early(d, call);
     if (answered)
         dispatch_headers(config, r, reply, secure);
     return answered;
@@ -255,24 +293,6 @@ static int record(struct dispatch *d, struct call *call)
                                 .subject = str_of(route->path),
                                 .detail = buf_str(&detail)};
     return trail_append_now(d->sessions->trail, &call->actor, &event);
-}
-
-static void reply_with(struct call *call, int r)
-{
-    struct http_reply *reply = call->reply;
-
-    if (r < 0) {
-        log_fault("a request failed", r);
-        buf_reset(&reply->headers);
-        call->problem_detail = call->problem_field = STR("");
-        if (r == FAULT_UNAVAILABLE)
-            buf_add_str(&reply->headers, STR("Retry-After: 1\r\n"));
-        r = r == FAULT_UNAVAILABLE ? PROBLEM_UNAVAILABLE : PROBLEM_INTERNAL;
-    }
-    /* A client's own scheme (RFC 6749, section 5.2); elsewhere it is a bearer token. */
-    if (r == PROBLEM_INVALID_CLIENT)
-        buf_add_str(&reply->headers, STR("WWW-Authenticate: Basic realm=\"holdfast\"\r\n"));
-    dispatch_problem(reply, r, call->problem_detail, call->problem_field, &call->request->id);
 }
 
 int call_stream_begin(struct call *call, const char *media_type)

@@ -109,7 +109,21 @@ static bool is_loopback(const struct in6_addr *address)
     return IN6_IS_ADDR_LOOPBACK(address) || memcmp(address->s6_addr, v4, sizeof v4) == 0;
 }
 
-/* Loopback means the peer itself: what a proxy on this machine forwards is not local. */
+/* Loopback means the peer itself: what a proxy on this machine forwards, trusted or not, is not. */
+static bool is_forwarded(const struct http_request *r)
+{
+    static const struct str names[] = {STR_INIT("X-Forwarded-For"), STR_INIT("X-Real-IP"),
+                                       STR_INIT("Forwarded"), STR_INIT("Via")};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t count;
+        http_header_find(r, names[i], &count);
+        if (count)
+            return true;
+    }
+    return false;
+}
+
 static int guard_metrics(struct call *call)
 {
     const struct config *config = config_current();
@@ -118,7 +132,8 @@ static int guard_metrics(struct call *call)
 
     if (expected.n && token.n && crypto_str_eq(token, expected))
         return 0;
-    if (is_loopback(&call->request->peer) && is_loopback(&call->client) && token.n == 0)
+    if (is_loopback(&call->request->peer) && is_loopback(&call->client) && token.n == 0 &&
+        !is_forwarded(call->request))
         return 0;
     return call_problem(call, PROBLEM_UNAUTHENTICATED,
                         "Metrics are for loopback or the bearer of the metrics token.");

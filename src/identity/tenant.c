@@ -8,6 +8,11 @@ static const char insert_sql[] = "INSERT INTO tenants (id, name, created_at) VAL
 static const char find_sql[] = COLUMNS "WHERE id = $1";
 static const char find_name_sql[] = COLUMNS "WHERE name = $1 ORDER BY created_at, id LIMIT 1";
 
+/* The trail tells which tenants were registered: only registering one is recorded so. */
+static const char made_name_sql[] =
+    COLUMNS "WHERE name = $1 AND NOT EXISTS (SELECT 1 FROM trail WHERE trail.tenant_id = tenants.id"
+            " AND trail.action = 'tenant.create') ORDER BY created_at, id LIMIT 1";
+
 /* C0 controls and DEL; C1 controls are U+0080 to U+009F: 0xC2 and a byte below 0xA0. */
 static bool has_control(struct str s)
 {
@@ -77,9 +82,12 @@ int tenant_find_or_insert(struct store_txn *t, struct arena *a, struct str name_
 
     if (uuid_parse(name_or_id, &id) == 0)
         return tenant_find(t, a, &id, ret_tenant);
-    int r = tenant_find_by_name(t, a, name_or_id, ret_tenant);
+    int r = find(t, a, made_name_sql, P_TEXT(name_or_id), ret_tenant);
     if (r != TENANT_UNKNOWN)
         return r;
+    r = tenant_find_by_name(t, a, name_or_id, ret_tenant);
+    if (r != TENANT_UNKNOWN)
+        return r ? r : TENANT_REGISTERED;
     r = tenant_insert(t, name_or_id, now, &id);
     return r != 0 ? r : tenant_find(t, a, &id, ret_tenant);
 }

@@ -14,7 +14,10 @@
 
 enum { TENANT_NAME_MAX = 100 };
 
-enum tenant_outcome { TENANT_UNKNOWN = 1 };
+enum tenant_outcome {
+    TENANT_UNKNOWN = 1,
+    TENANT_REGISTERED /* only a tenant that somebody registered has this name */
+};
 
 struct tenant {
     struct uuid id;
@@ -39,8 +42,9 @@ int tenant_find_by_name(struct store_txn *t, struct arena *a, struct str name,
 
 /*
  * The tenant an operator means: the one of this id where name_or_id is a UUID (TENANT_UNKNOWN
- * where there is none), else the oldest of this name, else a new one of this name. The transaction
- * writes. Returns 0, TENANT_UNKNOWN or a fault.
+ * where there is none), else the oldest of this name, else a new one of this name. Anybody may
+ * register any name, so a tenant that was registered is never meant by it: TENANT_REGISTERED. The
+ * transaction writes. Returns 0, an outcome or a fault.
  */
 int tenant_find_or_insert(struct store_txn *t, struct arena *a, struct str name_or_id, int64_t now,
                           struct tenant *ret_tenant);

@@ -110,6 +110,12 @@ int user_update(struct store_txn *t, struct arena *a, const struct uuid *tenant,
 int user_delete(struct store_txn *t, struct arena *a, const struct uuid *tenant,
                 const struct uuid *id, struct user *ret_user);
 
+/*
+ * Keeps others from changing the user until the transaction ends, and waits for who is changing it
+ * now: what is read behind this stays true. Returns 0, USER_UNKNOWN or a fault.
+ */
+int user_hold(struct store_txn *t, const struct uuid *id);
+
 /* Sets a chosen (or temporary) password. Returns 0, USER_UNKNOWN or a fault. */
 int user_set_password(struct store_txn *t, const struct uuid *id, struct str hash, bool temporary,
                       int64_t now);

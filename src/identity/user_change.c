@@ -20,6 +20,8 @@ static const char password_sql[] =
     "UPDATE users SET password_hash = $2, password_temporary = $3, password_changed_at = $4,"
     " updated_at = $4 WHERE id = $1";
 
+static const char hold_sql[] = "UPDATE users SET failed_logins = failed_logins WHERE id = $1";
+
 static const char rehash_sql[] =
     "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
 
@@ -141,6 +143,11 @@ static int change_one(struct store_txn *t, const char *sql, const struct store_p
     if (r != 0)
         return r;
     return changed ? 0 : USER_UNKNOWN;
+}
+
+int user_hold(struct store_txn *t, const struct uuid *id)
+{
+    return change_one(t, hold_sql, PARAMS(P_ID(id)));
 }
 
 int user_set_password(struct store_txn *t, const struct uuid *id, struct str hash, bool temporary,

@@ -116,7 +116,25 @@ static int apply(struct feed_follower *f, struct store_rows *rows)
 struct reading {
     struct feed_follower *follower;
     int64_t after, count;
+    bool restored;
 };
+
+/*
+ * The newest entry is never reaped, so numbers below what was read mean that an older feed was put
+ * in place: what is added to it now has numbers that would not be looked at again.
+ */
+static int check_newest(struct store_txn *t, struct reading *reading)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    int r = store_query(t, "SELECT coalesce(max(seq), 0) FROM feed", &rows, NO_PARAMS);
+
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r < 0)
+        return r;
+    reading->restored = store_col_int(rows, 0) < reading->follower->last;
+    return 0;
+}
 
 static int read_job(struct store_txn *t, void *arg)
 {
@@ -134,7 +152,8 @@ static int read_job(struct store_txn *t, void *arg)
         reading->after = store_col_int(rows, 0);
         r = apply(reading->follower, rows);
     }
-    return r;
+    reading->restored = false;
+    return r == 0 && reading->count == 0 ? check_newest(t, reading) : r;
 }
 
 /* Reads what is new to the end, in batches. */
@@ -146,8 +165,12 @@ static int read_on(struct feed_follower *f)
     do {
         r = store_read(f->store, read_job, &reading);
         if (r == 0)
-            f->last = reading.after;
-    } while (r == 0 && reading.count == BATCH);
+            f->last = reading.restored ? 0 : reading.after;
+        if (r == 0 && reading.restored) {
+            log_warn("the revocation feed was put back; it is read anew");
+            gate_forget_all(f->gate);
+        }
+    } while (r == 0 && (reading.restored || reading.count == BATCH));
     if (r == 0)
         atomic_store(&f->read_at, clock_mono());
     return r;

@@ -181,8 +181,11 @@ struct beginning {
 static int recheck(struct store_txn *t, struct beginning *b)
 {
     struct user *now = &b->session.user;
-    int r = user_find(t, b->arena, NULL, &b->verified->id, now);
+    /* Held, so that a change of the password is either seen here or ends what begins here. */
+    int r = user_hold(t, &b->verified->id);
 
+    if (r == 0)
+        r = user_find(t, b->arena, NULL, &b->verified->id, now);
     if (r)
         return r == USER_UNKNOWN ? LOGIN_REFUSED : r;
     if (!user_may_sign_in(now) || now->password_changed_at != b->verified->password_changed_at)

@@ -20,7 +20,8 @@ static const char end_sql[] =
     "WHERE user_id IN (SELECT id FROM bulk_ids) AND revoked_at IS NULL AND expires_at > $1 "
     "AND idle_expires_at > $1 RETURNING user_id, created_at";
 static const char resolve_sql[] =
-    "SELECT u.email, u.id FROM bulk_texts b CROSS JOIN users u WHERE u.email = b.value";
+    "SELECT u.email, u.id FROM bulk_texts b CROSS JOIN users u WHERE u.email = b.value "
+    "AND ($1 = 1 OR u.tenant_id = $2)";
 
 struct mass_job {
     struct sessions *s;
@@ -221,6 +222,7 @@ int mass_revoke(struct sessions *s, const struct trail_actor *actor,
 }
 
 struct resolving {
+    const struct uuid *tenant;
     const struct str *addresses;
     size_t n;
     struct uuid *ids;
@@ -275,7 +277,9 @@ static int resolve_job(struct store_txn *t, void *arg)
                   : fault_set(FAULT_MEMORY, "no memory for %zu addresses", job->n);
 
     if (r == 0)
-        r = store_query(t, resolve_sql, &rows, NO_PARAMS);
+        r = store_query(
+            t, resolve_sql, &rows,
+            PARAMS(P_INT(job->tenant ? 0 : 1), job->tenant ? P_ID(job->tenant) : P_BLOB("", 0)));
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
         struct indexed key = {store_col_text(rows, 0), 0};
         struct uuid id = store_col_id(rows, 1);
@@ -286,9 +290,10 @@ static int resolve_job(struct store_txn *t, void *arg)
     return r;
 }
 
-int mass_resolve(struct sessions *s, const struct str *addresses, size_t n, struct uuid *ret_ids)
+int mass_resolve(struct sessions *s, const struct uuid *tenant, const struct str *addresses,
+                 size_t n, struct uuid *ret_ids)
 {
-    struct resolving job = {addresses, n, ret_ids};
+    struct resolving job = {tenant, addresses, n, ret_ids};
 
     /* A temporary table is written, so this is no read. */
     return store_write(s->store, resolve_job, &job);

@@ -41,9 +41,11 @@ int mass_revoke(struct sessions *s, const struct trail_actor *actor,
                 struct mass_result *results, struct mass_totals *totals);
 
 /*
- * The ids of users by their normalised addresses: ret_ids[i] is nil where addresses[i] is unknown.
- * At most MASS_CHUNK at once. Returns 0 or a fault.
+ * The ids of a tenant's users (NULL: of any) by their normalised addresses, which may repeat:
+ * ret_ids[i] is nil where addresses[i] is unknown. At most MASS_CHUNK at once. Returns 0 or a
+ * fault.
  */
-int mass_resolve(struct sessions *s, const struct str *addresses, size_t n, struct uuid *ret_ids);
+int mass_resolve(struct sessions *s, const struct uuid *tenant, const struct str *addresses,
+                 size_t n, struct uuid *ret_ids);
 
 #endif

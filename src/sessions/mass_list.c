@@ -94,9 +94,9 @@ struct address_chunk {
     size_t n;
 };
 
-static int resolve_chunk(struct sessions *s, struct address_chunk *c)
+static int resolve_chunk(struct sessions *s, const struct uuid *tenant, struct address_chunk *c)
 {
-    int r = c->n ? mass_resolve(s, c->addresses, c->n, c->ids) : 0;
+    int r = c->n ? mass_resolve(s, tenant, c->addresses, c->n, c->ids) : 0;
 
     for (size_t i = 0; r == 0 && i < c->n; i++) {
         c->entries[i]->id = c->ids[i];
@@ -106,7 +106,7 @@ static int resolve_chunk(struct sessions *s, struct address_chunk *c)
     return r;
 }
 
-static int resolve_addresses(struct sessions *s, struct mass_list *list)
+static int resolve_addresses(struct sessions *s, const struct uuid *tenant, struct mass_list *list)
 {
     struct address_chunk *c = malloc(sizeof *c);
     int r = c ? 0 : fault_set(FAULT_MEMORY, "no memory to look addresses up");
@@ -121,10 +121,10 @@ static int resolve_addresses(struct sessions *s, struct mass_list *list)
         c->addresses[c->n] = (struct str){c->texts[c->n], length};
         c->entries[c->n++] = e;
         if (c->n == MASS_CHUNK)
-            r = resolve_chunk(s, c);
+            r = resolve_chunk(s, tenant, c);
     }
     if (r == 0)
-        r = resolve_chunk(s, c);
+        r = resolve_chunk(s, tenant, c);
     free(c);
     return r;
 }
@@ -157,9 +157,9 @@ static int mark_duplicates(struct mass_list *list)
     return 0;
 }
 
-int mass_list_resolve(struct sessions *s, struct mass_list *list)
+int mass_list_resolve(struct sessions *s, const struct uuid *tenant, struct mass_list *list)
 {
-    int r = mass_list_count(list, MASS_ADDRESS) ? resolve_addresses(s, list) : 0;
+    int r = mass_list_count(list, MASS_ADDRESS) ? resolve_addresses(s, tenant, list) : 0;
 
     return r ? r : mark_duplicates(list);
 }

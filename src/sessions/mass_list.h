@@ -50,9 +50,11 @@ int mass_list_split(struct mass_list *list, struct str commas);
 size_t mass_list_count(const struct mass_list *list, enum mass_entry_state state);
 
 /*
- * Looks the addresses up and marks repetitions. Returns 0 or a fault.
+ * Looks the addresses up among a tenant's users (NULL: all) and marks repetitions. An address
+ * elsewhere is as unknown as one that nobody has: it must not be told to be some id's. Returns 0
+ * or a fault.
  */
-int mass_list_resolve(struct sessions *s, struct mass_list *list);
+int mass_list_resolve(struct sessions *s, const struct uuid *tenant, struct mass_list *list);
 
 /* Called after each chunk with how many entries are done; returns false to stop there. */
 typedef bool mass_progress(size_t done, size_t total, void *context);

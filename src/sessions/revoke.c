@@ -202,6 +202,19 @@ int session_end_all(struct store_txn *t, const struct uuid *user_id, const struc
     return r;
 }
 
+int session_check_alive(struct store_txn *t, const struct uuid *family_id)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    int r = store_query(t, "SELECT 1 FROM families WHERE id = $1 AND revoked_at IS NULL", &rows,
+                        PARAMS(P_ID(family_id)));
+
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r < 0)
+        return r;
+    return r == 1 ? 0 : REVOKE_UNKNOWN;
+}
+
 struct settling {
     struct sessions *s;
     const struct uuid *user_id;

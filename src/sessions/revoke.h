@@ -36,6 +36,9 @@ int session_revoke_user(struct sessions *s, const struct trail_actor *actor,
 int session_end_all(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,
                     struct str reason, int64_t now, int64_t *ret_ended);
 
+/* Whether a session has not been ended. Returns 0, REVOKE_UNKNOWN where it was, or a fault. */
+int session_check_alive(struct store_txn *t, const struct uuid *family_id);
+
 /* Takes what was committed about a user into this node's gate, without waiting for the feed. */
 int session_settle_user(struct sessions *s, const struct uuid *user_id, int64_t revoked_at);
 

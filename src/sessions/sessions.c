@@ -145,13 +145,21 @@ static int issue_access(struct sessions *s, const struct session_family *family,
     return jwt_issue(s->jwt, &claims, out);
 }
 
+/* Seconds; a token does not outlive its session, for there would be nothing left to revoke. */
+static int64_t access_life(const struct session_family *family, int64_t now)
+{
+    int64_t ttl = config_current()->access_ttl_s, left = (family->expires_at - now) / CLOCK_SECOND;
+
+    return left >= ttl ? ttl : left > 0 ? left : 1;
+}
+
 int session_grant_make(struct sessions *s, struct arena *a, const struct session_family *family,
                        uint32_t generation, const struct user *user, int64_t now,
                        struct session_grant *ret)
 {
     struct buf access _cleanup_buf_ = buf_init(JWT_MAX);
     char refresh[REFRESH_TOKEN_TEXT_SIZE];
-    int64_t ttl = config_current()->access_ttl_s;
+    int64_t ttl = access_life(family, now);
     int r = issue_access(s, family, user, now, ttl, &access);
 
     if (r == 0)

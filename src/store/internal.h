@@ -13,8 +13,9 @@ enum {
     STORE_PARAMS_MAX = 32,
     STORE_STATEMENTS_MAX = 1024, /* cached by a connection; what is beyond is prepared each time */
     STORE_STATEMENT_MS = 30000,  /* the default limit of one statement on PostgreSQL */
-    STORE_LOCK_MS = 10000,       /* how long a statement waits for another's lock */
-    STORE_MESSAGE_MAX = 400      /* of a fault that crosses from one thread to another */
+    STORE_IDLE_MS = 5000,   /* how long a stalled node may hold its locks: less than the next */
+    STORE_LOCK_MS = 10000,  /* how long a statement waits for another's lock */
+    STORE_MESSAGE_MAX = 400 /* of a fault that crosses from one thread to another */
 };
 
 /* A file of schema/, embedded when the program is built. */

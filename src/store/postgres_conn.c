@@ -66,11 +66,11 @@ static int set_up(struct pg_conn *c)
 
     snprintf(sql, sizeof sql,
              "SET statement_timeout = %d; SET lock_timeout = %d;"
-             "SET idle_in_transaction_session_timeout = 60000; SET jit = off;"
+             "SET idle_in_transaction_session_timeout = %d; SET jit = off;"
              "SET default_transaction_isolation = 'read committed';"
              "SELECT set_config('synchronous_commit', 'on', false)"
              " WHERE current_setting('synchronous_commit') = 'off'",
-             c->statement_ms, lock_ms);
+             c->statement_ms, lock_ms, STORE_IDLE_MS);
     if (PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg))
         return fault_set(FAULT_INTERNAL, "libpq refuses its pipeline mode");
     return pg_script(c, sql);
