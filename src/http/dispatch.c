@@ -132,6 +132,35 @@ static size_t body_max(const struct config *config, const struct route *route)
     return route->permission < PERMIT_USER && max > OPEN_BODY_MAX ? OPEN_BODY_MAX : max;
 }
 
+/*
+ * Signing in is limited by address before it hashes; an administrator is not, so that a few
+ * hundred requests of one could leave no place in the lane to anybody else.
+ */
+static bool needs_seat(const struct call *call)
+{
+    return call->route->lane == LANE_PASSWORD && call->route->permission >= PERMIT_ADMIN &&
+           !call->seated;
+}
+
+static void leave_seat(void *seated)
+{
+    atomic_fetch_sub((atomic_int *)seated, 1);
+}
+
+/* Takes one of a quarter of the lane's places until the request is over. */
+static int take_seat(struct dispatch *d, struct call *call)
+{
+    int seats = (int)(config_current()->password_queue + 3) / 4;
+
+    if (atomic_fetch_add(&d->seated, 1) >= seats) {
+        atomic_fetch_sub(&d->seated, 1);
+        buf_add_str(&call->reply->headers, STR("Retry-After: 1\r\n"));
+        return call_problem(call, PROBLEM_UNAVAILABLE, "Too many passwords are being hashed.");
+    }
+    call->seated = true;
+    return arena_on_free(call->arena, leave_seat, &d->seated);
+}
+
 static int plan_route(struct dispatch *d, const struct config *config, struct http_request *r,
                       struct call *call, struct http_plan *ret_plan, struct http_reply *reply)
 {
@@ -148,8 +177,8 @@ static int plan_route(struct dispatch *d, const struct config *config, struct ht
     call->route = match.route;
     memcpy(call->params, match.params, sizeof call->params);
     r->route = match.index;
-    *ret_plan =
-        (struct http_plan){.lane = match.route->lane, .body_max = body_max(config, match.route)};
+    *ret_plan = (struct http_plan){.lane = needs_seat(call) ? LANE_WORKER : match.route->lane,
+                                   .body_max = body_max(config, match.route)};
     return 0;
 }
 
@@ -316,6 +345,11 @@ static enum http_lane run(void *context, struct http_request *r, struct http_rep
 
     call->reply = reply;
     int result = dispatch_guard(d, call, may_block);
+    if (result == 0 && needs_seat(call)) {
+        result = take_seat(d, call);
+        if (result == 0)
+            return LANE_PASSWORD;
+    }
     if (result == 0)
         result = bind_request(call);
     if (result == 0)

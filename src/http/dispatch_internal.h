@@ -6,6 +6,8 @@
 #include "http/dispatch.h"
 #include "sessions/access.h"
 
+#include <stdatomic.h>
+
 enum { DISPATCH_STATUSES = 24 };
 
 /* One row more than there are routes: what matched none. */
@@ -21,6 +23,7 @@ struct dispatch {
     struct limiter *limiter;
     struct dispatch_metrics *metrics;
     size_t routes;
+    atomic_int seated; /* administrative calls on the password lane */
 };
 
 /* The client's address behind trusted proxies, and whether it came by TLS. */

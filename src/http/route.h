@@ -108,6 +108,7 @@ struct call {
     struct str problem_detail, problem_field;
     bool trailed;   /* the handler's own transaction has recorded the action */
     bool deferred;  /* by an event thread, to a worker */
+    bool seated;    /* holds one of the seats that administrators have on the password lane */
     bool secure;    /* by TLS, here or at a trusted proxy */
     bool streaming; /* the head has been sent: a fault can only cut the reply off */
 };

@@ -79,4 +79,33 @@ forEachStore((store) => {
             }
         });
     });
+
+    test('an administrator who adds users in masses leaves sign-in to others', async () => {
+        await withInstallation({ store, env: { PASSWORD_QUEUE: '8', PASSWORD_THREADS: '1' } }, async (installation) => {
+            const admin = await installation.addUser({ role: 'admin' });
+            const other = await installation.addUser({ tenant: 'Elsewhere' });
+            const server = await installation.start();
+            const { accessToken } = await server.login(admin.email);
+            let over = false, made = 0, refused = 0;
+            const flood = async (i) => {
+                for (let n = 0; !over; n++) {
+                    const { status, headers } = await server.api('POST', '/v1/users', { token: accessToken, body: { email: `f${i}.${n}@example.com`, role: 'member' } });
+                    assert.ok(status === 201 || (status === 503 && headers['retry-after']), `${status}`);
+                    if (status === 201) made++;
+                    else refused++;
+                }
+            };
+            const crowd = Array.from({ length: 40 }, (_, i) => flood(i));
+            try {
+                await waitFor('refusals', () => refused > 10 && made > 0);
+                for (let i = 0; i < 5; i++) await server.login(other.email);
+            } finally {
+                over = true;
+                await Promise.all(crowd);
+            }
+            /* All seats are free again. */
+            const { status } = await server.api('POST', '/v1/users', { token: accessToken, body: { email: 'last@example.com', role: 'member' } });
+            assert.equal(status, 201);
+        });
+    });
 });
