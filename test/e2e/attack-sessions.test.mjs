@@ -1,5 +1,6 @@
 /* Attacks on sessions and passwords that have to fail. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -100,7 +101,14 @@ forEachStore((store) => {
 
 forEachStore((store) => {
     test('who registers a name beforehand is given nobody of it', async () => {
-        await withInstallation({ store }, async (installation) => {
+        /* In development whoever registers is the one who operates. */
+        const env = {
+            HOLDFAST_ENV: 'staging',
+            REGISTRATION_ENABLED: 'true',
+            JWT_SECRET: randomBytes(64).toString('hex'),
+            ENCRYPTION_KEY: randomBytes(32).toString('hex'),
+        };
+        await withInstallation({ store, env }, async (installation) => {
             const server = await installation.start();
             const register = (tenantName, email) => server.api('POST', '/auth/register', { body: { email, password, tenantName } });
             const { status, body } = await register('Globex', 'squatter@example.com');
