@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/privileges.h"
 #include "crypto/init.h"
 
 #include <pwd.h>
@@ -98,7 +99,11 @@ int cli_open(struct cli *cli, struct cli_session *ret)
     struct config *config;
     int exit_code = cli_configure(cli, &config);
 
-    return exit_code ? exit_code : cli_open_store(ret);
+    if (exit_code)
+        return exit_code;
+    /* Keys are in memory from here on. */
+    int r = privileges_drop("");
+    return r ? cli_fault("cannot start", r) : cli_open_store(ret);
 }
 
 void cli_close(struct cli_session *session)

@@ -93,7 +93,9 @@ static int authorise(struct call *call)
     if (call->who.password_temporary && !(route->flags & ROUTE_TEMPORARY))
         return call_problem(call, PROBLEM_PASSWORD_CHANGE_REQUIRED,
                             "The one-time password must be replaced first: POST /auth/password.");
-    if (administrative && config->admin_mfa_required && !(call->who.amr & JWT_AMR_OTP))
+    /* A session that was begun with a factor has no more power than the factor itself. */
+    bool second_factor = call->who.mfa_enabled && (call->who.amr & JWT_AMR_OTP);
+    if (administrative && config->admin_mfa_required && !second_factor)
         return call_problem(call, PROBLEM_SECOND_FACTOR_NEEDED,
                             "Administrative routes need a session begun with a second factor.");
     if ((route->flags & ROUTE_REVOCATION) && !config->session_revocation_enabled)
