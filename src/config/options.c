@@ -161,9 +161,11 @@ static int set_text(const struct option *o, struct config *c, struct str value,
         buf_printf(problems, "%s: holds a NUL character\n", o->key);
         return 1;
     }
-    char *copy = strndup(value.p, value.n);
+    char *copy = malloc(value.n + 1); /* a view is no string, as strndup takes */
     if (!copy)
         return fault_set(FAULT_MEMORY, "no memory for option %s", o->key);
+    memcpy(copy, value.p, value.n);
+    copy[value.n] = '\0';
     if (*text)
         explicit_bzero(*text, strlen(*text));
     free(*text);

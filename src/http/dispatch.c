@@ -230,7 +230,7 @@ static int plan(void *context, struct http_request *r, struct http_plan *ret_pla
         answered = limit_rate(d, config, &client, r, reply) ||
                    plan_route(d, config, r, call, ret_plan, reply) || refuse_early(d, call);
     if (answered)
-        dispatch_headers(config, r, reply, secure);
+        dispatch_headers(config, r, &r->id, reply, secure);
     return answered;
 }
 
@@ -330,7 +330,8 @@ int call_stream_begin(struct call *call, const char *media_type)
     int r = http_reply_header(call->reply, "Content-Type", str_of(media_type));
     if (r)
         return r;
-    dispatch_headers(config_current(), call->request, call->reply, call->secure);
+    dispatch_headers(config_current(), call->request, &call->request->id, call->reply,
+                     call->secure);
     r = http_stream_begin(call->request, call->reply);
     call->streaming = r == 0;
     return r;
@@ -367,17 +368,33 @@ static enum http_lane run(void *context, struct http_request *r, struct http_rep
     }
     if (result)
         reply_with(call, result);
-    dispatch_headers(config_current(), r, reply, call->secure);
+    dispatch_headers(config_current(), r, &r->id, reply, call->secure);
     return LANE_EVENT;
+}
+
+/* What was no request gets an id as well, and a line in the log to find it by. */
+static void log_refusal(const struct http_reply *reply, struct str detail, const struct uuid *id)
+{
+    struct log_line l;
+
+    if (!log_enabled(LOG_INFO))
+        return;
+    log_begin(&l, LOG_INFO, "request refused");
+    log_field_int(&l, "status", reply->status);
+    log_field_str(&l, "detail", detail);
+    log_field_uuid(&l, "id", id);
+    log_end(&l);
 }
 
 static void refuse(void *context, struct http_request *r, int error, struct http_reply *reply)
 {
-    const char *detail = error ? h1_error_text((enum h1_error)error) : "";
+    struct str detail = str_of(error ? h1_error_text((enum h1_error)error) : "");
+    struct uuid id = r ? r->id : uuid_new();
 
-    dispatch_problem(reply, (int)problem_of_status(reply->status), str_of(detail), STR(""),
-                     r ? &r->id : NULL);
-    dispatch_headers(config_current(), r, reply, false);
+    dispatch_problem(reply, (int)problem_of_status(reply->status), detail, STR(""), &id);
+    dispatch_headers(config_current(), r, &id, reply, false);
+    if (!r)
+        log_refusal(reply, detail, &id);
 }
 
 static void done(void *context, const struct http_request *r, const struct http_reply *reply,

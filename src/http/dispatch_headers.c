@@ -57,17 +57,15 @@ static void add_cors(const struct config *config, const struct http_request *r,
 }
 
 void dispatch_headers(const struct config *config, const struct http_request *r,
-                      struct http_reply *reply, bool secure)
+                      const struct uuid *request_id, struct http_reply *reply, bool secure)
 {
     struct buf *h = &reply->headers;
     char id[UUID_TEXT_SIZE];
 
-    if (r) {
-        uuid_format(&r->id, id);
-        buf_add_str(h, STR("X-Request-Id: "));
-        buf_add(h, id, UUID_TEXT);
-        buf_add(h, "\r\n", 2);
-    }
+    uuid_format(request_id, id);
+    buf_add_str(h, STR("X-Request-Id: "));
+    buf_add(h, id, UUID_TEXT);
+    buf_add(h, "\r\n", 2);
     if (!holds_header(h, STR("Content-Security-Policy:")))
         buf_add_str(h, plain_policy);
     buf_add_str(h, security_headers);

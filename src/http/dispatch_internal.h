@@ -42,9 +42,12 @@ int dispatch_guard(struct dispatch *d, struct call *call, bool may_block);
 /* Authenticates the OAuth client, after the body was bound. */
 int dispatch_guard_client(struct call *call);
 
-/* Adds security headers, CORS, X-Request-Id and the like to a complete reply. */
+/*
+ * Adds security headers, CORS, X-Request-Id and the like to a complete reply. r is NULL where no
+ * request was understood.
+ */
 void dispatch_headers(const struct config *config, const struct http_request *r,
-                      struct http_reply *reply, bool secure);
+                      const struct uuid *request_id, struct http_reply *reply, bool secure);
 
 /* Answers a preflight or a plain OPTIONS; methods as router_find gives them. */
 void dispatch_options(const struct config *config, const struct http_request *r,

@@ -92,6 +92,7 @@ export function assertProblem(answer, status, code) {
     assert.equal(answer.headers['content-type'], 'application/problem+json');
     assert.equal(answer.body.code, code, JSON.stringify(answer.body));
     assert.equal(answer.body.status, status);
+    assert.ok(answer.body.requestId);
     assert.equal(answer.body.requestId, answer.headers['x-request-id']);
 }
 
