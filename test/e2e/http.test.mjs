@@ -256,7 +256,8 @@ forEachStore((store) => {
             assert.equal(status, 200);
             assert.match(headers['content-type'], /^text\/plain; version=0\.0\.4/);
             for (const line of body.trimEnd().split('\n')) assert.match(line, /^(# (HELP|TYPE) \w+ .+|[a-z_]+(_bucket)?(\{[^{}]*\})? -?[0-9.e+-]+(Inf|NaN)?)$/, line);
-            assert.equal((await ask({ 'x-forwarded-for': '127.0.0.1' })).status, 200);
+            for (const [name, value] of Object.entries({ 'x-forwarded-for': '127.0.0.1', 'x-real-ip': '127.0.0.1', forwarded: 'for=127.0.0.1', via: '1.1 proxy' }))
+                assertProblem(await ask({ [name]: value }), 401, 'unauthenticated'); // what is passed on is not local
             const outside = { 'x-forwarded-for': '203.0.113.9' };
             assertProblem(await ask(outside), 401, 'unauthenticated');
             assertProblem(await ask({ ...outside, authorization: 'Bearer wrong' }), 401, 'unauthenticated');
