@@ -43,7 +43,7 @@ void fixture_write(struct fixture *f, const char *text)
     assert_int_equal(fclose(file), 0);
 }
 
-int fixture_load(struct fixture *f, const char *file, bool for_server, ...)
+int fixture_load(struct fixture *f, const char *file, int for_server, ...)
 {
     char *environment[ASSIGNMENTS_MAX + 2] = {f->data_dir};
     va_list args;
@@ -52,7 +52,7 @@ int fixture_load(struct fixture *f, const char *file, bool for_server, ...)
     for (int i = 1; i <= ASSIGNMENTS_MAX && (environment[i] = va_arg(args, char *)); i++)
         ;
     va_end(args);
-    struct config_source source = {file, environment, for_server};
+    struct config_source source = {file, environment, for_server != 0};
     config_free(f->config);
     f->config = NULL;
     buf_reset(&f->problems);

@@ -29,7 +29,7 @@ void fixture_write(struct fixture *f, const char *text);
  * Loads from up to eight assignments ending with NULL and from the file (NULL: none is named).
  * Returns as config_load; *problems and config are of this load.
  */
-int fixture_load(struct fixture *f, const char *file, bool for_server, ...);
+int fixture_load(struct fixture *f, const char *file, int for_server, ...);
 
 /* The problems as text, and how many lines they have. */
 const char *fixture_problems(struct fixture *f);
