@@ -131,8 +131,8 @@ test('a head and a body that do not come are answered 408, however they trickle'
         };
         await trickle('GET /heal');
         await trickle('GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: ');
-        await trickle('POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{');
-        await trickle('POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n');
+        await trickle('POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{');
+        await trickle('POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1ff\r\n');
 
         const silent = await connect(server);
         const resting = await idle(server);
