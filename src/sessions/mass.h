@@ -12,7 +12,7 @@
 
 /* Large enough that pages shared by many users are written once, small enough that others' writes
  * wait for about a second at most. */
-enum { MASS_CHUNK = 100000 };
+enum { MASS_CHUNK = 50000 };
 
 struct mass_result {
     struct uuid id;
