@@ -139,6 +139,11 @@ static void write_pair(struct json_writer *w, const char *key, struct str before
     json_array_end(w);
 }
 
+static struct str yes_or_no(bool b)
+{
+    return b ? STR("yes") : STR("no");
+}
+
 static int record_change(struct store_txn *t, const struct work *w)
 {
     const struct user *before = &w->change.before, *after = &w->change.after;
@@ -148,6 +153,7 @@ static int record_change(struct store_txn *t, const struct work *w)
     json_object_begin(&j);
     write_pair(&j, "role", role_name(before->role), role_name(after->role));
     write_pair(&j, "email", before->email, after->email);
+    write_pair(&j, "locked", yes_or_no(before->locked_at != 0), yes_or_no(after->locked_at != 0));
     json_object_end(&j);
     int r = buf_fault(&detail);
     return r ? r : record(t, w, action_of(&w->change), after, buf_str(&detail));
