@@ -12,7 +12,7 @@ import { promisify } from 'node:util';
 import { binary, stores, withInstallation } from '../e2e/harness.mjs';
 import { expect, small, sql, startCommand } from '../e2e/support.mjs';
 
-const USERS = 400_000; // some of the command's chunks
+const USERS = 200_000; // some of the command's chunks
 const seed = path.join(path.dirname(binary), 'bench/seed');
 
 async function number(installation, query) {
