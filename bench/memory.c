@@ -17,11 +17,10 @@ static int add_process(pid_t pid, struct memory *sum)
     if (!f)
         return fault_errno(FAULT_IO, errno, "%s", path);
     while (fgets(line, sizeof line, f)) {
-        unsigned long long kib;
-        if (sscanf(line, "Rss: %llu kB", &kib) == 1)
-            sum->rss += kib * 1024;
-        else if (sscanf(line, "Pss: %llu kB", &kib) == 1)
-            sum->pss += kib * 1024;
+        if (str_has_prefix(str_of(line), STR("Rss:")))
+            sum->rss += strtoull(line + 4, NULL, 10) * 1024;
+        else if (str_has_prefix(str_of(line), STR("Pss:")))
+            sum->pss += strtoull(line + 4, NULL, 10) * 1024;
     }
     fclose(f);
     sum->processes++;
@@ -39,8 +38,8 @@ static pid_t parent_of(pid_t pid)
     /* The name, in parentheses, may hold anything. */
     const char *after = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
     fclose(f);
-    int parent = 0;
-    return after && sscanf(after, ") %*c %d", &parent) == 1 ? parent : 0;
+    /* ") S 123": the state is one letter. */
+    return after && strlen(after) > 4 ? (pid_t)strtol(after + 4, NULL, 10) : 0;
 }
 
 static int add_tree(pid_t root, int depth, struct memory *sum)

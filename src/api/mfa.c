@@ -102,7 +102,6 @@ static int wrong_code(int outcome)
 {
     switch ((enum mfa_outcome)outcome) {
     case MFA_NONE:
-        return PROBLEM_CONFLICT;
     case MFA_ACTIVE:
         return PROBLEM_CONFLICT;
     case MFA_WRONG:

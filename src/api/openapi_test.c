@@ -57,9 +57,10 @@ static void test_rows(void **state)
         assert_true(table->tag && *table->tag && table->count);
         for (size_t j = 0; j < table->count; j++) {
             const struct route *route = &table->routes[j];
-            if (!route->summary || !*route->summary)
+            struct str summary = str_of(route->summary);
+            if (summary.n == 0)
                 fail_msg("%s has no summary", route->path);
-            if (route->summary[strlen(route->summary) - 1] == '.')
+            if (str_has_suffix(summary, STR(".")))
                 fail_msg("the summary of %s is a sentence", route->path);
             /* What hashes passwords does it where their number is bounded; what asks the store
              * does not do it on an event thread. */
@@ -96,10 +97,10 @@ static void take_id(const char *path, const char *method, json_t *operation)
 {
     const char *id = json_string_value(json_object_get(operation, "operationId"));
 
-    if (!id || !*id)
+    if (str_of(id).n == 0)
         fail_msg("%s %s has no operationId", method, path);
     for (size_t i = 0; i < n_ids; i++)
-        if (strcmp(ids[i], id) == 0)
+        if (str_eq(str_of(ids[i]), str_of(id)))
             fail_msg("%s %s: operationId %s stands twice", method, path, id);
     assert_true(n_ids < OPERATIONS_MAX);
     ids[n_ids++] = id;

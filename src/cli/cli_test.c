@@ -24,6 +24,7 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static char place[] = "/tmp/holdfast-cli.XXXXXX";
 static char *environment[] = {NULL, NULL}; /* the second may be set by a test */
+static char *binary;
 static char out[1 << 16], err[1 << 16];
 
 static int set_up(void **state)
@@ -66,7 +67,7 @@ static int temporary(void)
  */
 static int run(const char *first, ...)
 {
-    char *argv[ARGUMENTS_MAX + 2] = {getenv("HOLDFAST_BINARY")};
+    char *argv[ARGUMENTS_MAX + 2] = {binary};
     char *envp[] = {environment[0], environment[1], NULL};
     int files[2] = {temporary(), temporary()}, status, n = 1;
     va_list args;
@@ -252,7 +253,8 @@ int main(void)
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_work),
     };
-    if (!getenv("HOLDFAST_BINARY"))
+    binary = getenv("HOLDFAST_BINARY");
+    if (!binary)
         return 77; /* skipped */
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -94,8 +94,8 @@ int cli_fail(enum cli_exit exit_code, const char *format, ...)
 
 int cli_fault(const char *doing, int fault)
 {
-    return cli_fail(fault == FAULT_UNAVAILABLE ? EXIT_UNREACHABLE : EXIT_FAILED, "%s: %s", doing,
-                    fault_message());
+    fprintf(stderr, "holdfast: %s: %s\n", doing, fault_message());
+    return fault == FAULT_UNAVAILABLE ? EXIT_UNREACHABLE : EXIT_FAILED;
 }
 
 static int option_index(const struct cli *cli, const char *name)

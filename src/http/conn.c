@@ -142,7 +142,7 @@ static enum timer_class class_of(const struct conn *c)
     case CONN_DROP:
         return TIMER_BODY;
     case CONN_WORK:
-        if (c->x->plan.body_stream && !c->x->body_ended && !c->x->body_failed)
+        if (c->x && c->x->plan.body_stream && !c->x->body_ended && !c->x->body_failed)
             return TIMER_BODY;
         return c->out.n ? TIMER_WRITE : TIMER_NONE;
     case CONN_HEAD:
@@ -186,7 +186,7 @@ static bool push_on(struct conn *c)
 
 static bool pump(struct conn *c)
 {
-    if (c->state != CONN_WORK || !c->x->stream_open || c->out.n)
+    if (c->state != CONN_WORK || !c->x || !c->x->stream_open || c->out.n)
         return false;
     ssize_t moved = stream_move(c->x, &c->loop->out);
     if (moved < 0)

@@ -64,7 +64,7 @@ static int bind_socket(const union address *a, socklen_t n, bool shared)
 
 static int bound_port(int fd)
 {
-    union address a;
+    union address a = {0};
     socklen_t n = sizeof a;
 
     if (getsockname(fd, &a.any, &n))
@@ -165,7 +165,7 @@ static bool admit(struct http_engine *e, struct accepted *a)
 
 int listen_accept(struct loop *loop, struct accepted *ret)
 {
-    union address address;
+    union address address = {0};
     socklen_t n = sizeof address;
 
     do {

@@ -87,7 +87,7 @@ static const char *shape_problem(const struct route *r)
         return "has a body that cannot be bound";
     if (r->flags & (ROUTE_FORM | ROUTE_BODY_OPTIONAL) && !r->body)
         return "has a flag of bodies but no body";
-    if (r->flags & ROUTE_FORM && !is_flat(r->body))
+    if (r->flags & ROUTE_FORM && r->body && !is_flat(r->body))
         return "has a form that cannot be bound";
     if (r->body && r->method == HTTP_GET)
         return "has a body with GET";

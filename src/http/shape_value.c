@@ -124,7 +124,7 @@ int shape_take_text(const struct shape_binding *b, const struct shape_path *at, 
 static int place_str(const struct shape_binding *b, const struct field *f,
                      const struct shape_path *at, struct str text, struct str *ret)
 {
-    struct str copy;
+    struct str copy = {NULL, 0};
     int r = shape_take_text(b, at, text, &copy);
 
     if (r == 0)

@@ -257,8 +257,10 @@ static int64_t smaller(int64_t a, int64_t b)
 static void put_back(struct failures *f, const struct failures_item *item, int64_t now, int r)
 {
     struct entry **link = find(f, &item->note.user_id);
-    struct entry *e = *link; /* it is there: what was taken keeps it */
+    struct entry *e = *link;
 
+    if (!e) /* never: what was taken keeps it */
+        return;
     if (r == 0) {
         e->known = e->forgotten || !item->exists ? 0 : item->stored;
         e->known_at = now;

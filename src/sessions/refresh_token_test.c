@@ -19,9 +19,9 @@ static uint8_t seed[REFRESH_SEED_SIZE];
 
 static int set_up(void **state)
 {
-    for (uint8_t i = 0; i < 16; i++)
-        family.b[i] = i;
-    for (uint8_t i = 0; i < REFRESH_SEED_SIZE; i++)
+    for (int i = 0; i < 16; i++)
+        family.b[i] = (uint8_t)i;
+    for (int i = 0; i < REFRESH_SEED_SIZE; i++)
         seed[i] = (uint8_t)(32 + i);
     return crypto_init() || refresh_keys_init(secret, NULL, 0, &keys);
 }

@@ -15,7 +15,7 @@ bool trail_detail_valid(struct str text)
             return false;
     parsed =
         json_loadb(text.p ? text.p : "", text.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    valid = parsed && json_is_object(parsed);
+    valid = json_is_object(parsed);
     json_decref(parsed);
     return valid;
 }
