@@ -287,12 +287,12 @@ static void test_inspect(void **state)
 /* Whose row is changed by another between the reading and the swap. */
 static const struct store_driver *inner;
 static _Atomic int meddling;
+static const char *meddling_sql;
 
 static int meddle(struct store *s, const struct store_call *call, int64_t *ret_changed)
 {
-    static const char sql[] = "UPDATE families SET generation = generation + $1";
     struct store_param one = {STORE_INT, 1, {NULL, 0}};
-    struct store_call before = {sql, &one, 1};
+    struct store_call before = {meddling_sql, &one, 1};
     int64_t changed;
 
     if (atomic_load(&meddling) > 0) {
@@ -304,7 +304,7 @@ static int meddle(struct store *s, const struct store_call *call, int64_t *ret_c
     return inner->run(s, call, ret_changed);
 }
 
-static void install_meddler(struct scene *f, int times)
+static void install_meddler(struct scene *f, int times, const char *sql)
 {
     static struct store_driver driver;
 
@@ -312,8 +312,12 @@ static void install_meddler(struct scene *f, int times)
     driver = *inner;
     driver.run = meddle;
     f->node.store->driver = &driver;
+    meddling_sql = sql;
     atomic_store(&meddling, times);
 }
+
+static const char rotated_sql[] = "UPDATE families SET generation = generation + $1";
+static const char revoked_sql[] = "UPDATE families SET revoked_at = $1, revoked_reason = 'x'";
 
 /* The swap is lost once: the second look finds the predecessor within its grace. */
 static void test_lost_swap(void **state)
@@ -322,11 +326,24 @@ static void test_lost_swap(void **state)
     struct session_family family = begin(f);
     struct session_grant grant;
 
-    install_meddler(f, 1);
+    install_meddler(f, 1, rotated_sql);
     assert_done(refresh(f, token_of(f, &family, 0), NOW, &grant));
     assert_true(str_eq(grant.refresh_token, token_of(f, &family, 1)));
     assert_int_equal(generation(f), 1);
     assert_int_equal(metric_value(&f->s->counters.refresh_graces), 1);
+}
+
+/* Revoked between the look and the swap: nothing is granted, and the row stays as it was ended. */
+static void test_revoked_before_the_swap(void **state)
+{
+    struct scene *f = *state;
+    struct session_family family = begin(f);
+    struct session_grant grant;
+
+    install_meddler(f, 1, revoked_sql);
+    assert_int_equal(refresh(f, token_of(f, &family, 0), NOW, &grant), REFRESH_REVOKED);
+    assert_int_equal(generation(f), 0);
+    assert_true(ended(f));
 }
 
 /* A row that is changed before every swap: tried again, but not for ever. */
@@ -336,7 +353,7 @@ static void test_always_lost_swap(void **state)
     struct session_family family = begin(f);
     struct session_grant grant;
 
-    install_meddler(f, 1000);
+    install_meddler(f, 1000, rotated_sql);
     /* Far ahead, so that it stays ahead of the row whatever happens to it. */
     assert_int_equal(refresh(f, token_of(f, &family, 5000), NOW, &grant), FAULT_UNAVAILABLE);
     assert_true(atomic_load(&meddling) > 900);
@@ -446,6 +463,7 @@ int main(void)
         SCENE_BOTH(test_revoked_and_disabled),
         SCENE_BOTH(test_inspect),
         SCENE_BOTH(test_lost_swap),
+        SCENE_BOTH(test_revoked_before_the_swap),
         SCENE_BOTH(test_always_lost_swap),
         SCENE_BOTH(test_parallel),
         SCENE_BOTH(test_revocation_wins),
