@@ -87,7 +87,7 @@ static uint64_t problems_of(const struct route *route)
         set |= PROBLEM_BIT(REVOCATION_DISABLED);
     if (route->lane != LANE_EVENT)
         set |= PROBLEM_BIT(UNAVAILABLE) | PROBLEM_BIT(OVERLOADED);
-    if (route->permission >= PERMIT_USER && !(route->flags & ROUTE_WHILE_STALE))
+    if (route->permission >= PERMIT_USER)
         set |= PROBLEM_BIT(UNAVAILABLE);
     return set;
 }

@@ -150,12 +150,11 @@ static const struct route oauth_routes[] = {
 };
 
 static const struct route service_routes[] = {
-    {HTTP_GET, "/", PERMIT_ANYONE, LANE_EVENT, ROUTE_WHILE_STALE, 200, NULL, NULL, NULL, "Greet",
-     handle},
-    {HTTP_GET, "/metrics", PERMIT_METRICS, LANE_WORKER, ROUTE_WHILE_STALE, 200, NULL, NULL, NULL,
+    {HTTP_GET, "/", PERMIT_ANYONE, LANE_EVENT, 0, 200, NULL, NULL, NULL, "Greet", handle},
+    {HTTP_GET, "/metrics", PERMIT_METRICS, LANE_WORKER, 0, 200, NULL, NULL, NULL,
      "Counters for Prometheus", handle},
-    {HTTP_GET, "/.well-known/jwks.json", PERMIT_ANYONE, LANE_EVENT, ROUTE_WHILE_STALE, 200, NULL,
-     NULL, NULL, "Public keys of the access tokens", handle},
+    {HTTP_GET, "/.well-known/jwks.json", PERMIT_ANYONE, LANE_EVENT, 0, 200, NULL, NULL, NULL,
+     "Public keys of the access tokens", handle},
 };
 
 const struct route_table openapi_sample[OPENAPI_SAMPLE_TABLES] = {

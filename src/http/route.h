@@ -32,7 +32,6 @@ enum route_flag {
     ROUTE_TRAIL = 4,          /* administrative, and recorded even though it only reads */
     ROUTE_TEMPORARY = 8,      /* allowed while the password must be replaced */
     ROUTE_BODY_OPTIONAL = 16, /* an empty body is an empty object */
-    ROUTE_WHILE_STALE = 32,   /* answered even while the revocation feed is out of reach */
     ROUTE_LIST = 64           /* the reply is {"items":[reply…],"nextCursor"} */
 };
 

@@ -190,6 +190,9 @@ static int recheck(struct store_txn *t, struct beginning *b)
         return r == USER_UNKNOWN ? LOGIN_REFUSED : r;
     if (!user_may_sign_in(now) || now->password_changed_at != b->verified->password_changed_at)
         return LOGIN_REFUSED;
+    /* All sessions were ended since: this sign-in is older than that and begins none. */
+    if (now->not_before != b->verified->not_before)
+        return LOGIN_REFUSED;
     return now->mfa_active != b->verified->mfa_active ? LOGIN_REFUSED : 0;
 }
 

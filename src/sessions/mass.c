@@ -159,13 +159,19 @@ static int record(struct store_txn *t, const struct mass_job *j)
     return trail_append(j->s->trail, t, j->actor, &event);
 }
 
+/* For all who were named, also those without a session: one may be about to begin. */
+static int end_epochs(struct store_txn *t, const struct mass_job *j)
+{
+    int64_t now = j->options->now;
+
+    return user_set_not_before_bulk(t, j->newest > now ? j->newest : now, NULL);
+}
+
 static int tell_all(struct store_txn *t, struct mass_job *j)
 {
     int64_t now = j->options->now, end = j->newest > now ? j->newest : now;
-    int r = user_set_not_before_bulk(t, end, NULL);
+    int r = notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason, now);
 
-    if (r == 0)
-        r = notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason, now);
     return r ? r : feed_all(t, now, session_access_horizon(end));
 }
 
@@ -182,7 +188,9 @@ static int revoke_job(struct store_txn *t, void *arg)
         r = end_sessions(t, j);
     if (r || j->options->dry_run)
         return r;
-    r = keep_ended(t, j);
+    r = end_epochs(t, j);
+    if (r == 0)
+        r = keep_ended(t, j);
     if (r == 0 && j->n_users)
         r = tell_all(t, j);
     return r ? r : record(t, j);
