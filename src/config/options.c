@@ -36,7 +36,7 @@ const struct option config_options[] = {
     TEXT("LISTEN_ADDRESS", listen_address, "", 0,
          "Address to listen on; empty for all, IPv4 and IPv6."),
     NUMBER("PORT", port, "3000", 0, 65535, 0, "TCP port; 0 takes any free one and logs it."),
-    NUMBER("WORKER_THREADS", worker_threads, "16", 1, 512, 0,
+    NUMBER("WORKER_THREADS", worker_threads, "64", 1, 512, 0,
            "Threads for requests that use the database."),
     NUMBER("PASSWORD_THREADS", password_threads, "0", 0, 256, 0,
            "Threads for password hashing; 0 takes one more than there are cores."),

@@ -67,15 +67,12 @@ static int read_user(struct store_rows *rows, struct arena *a, const struct sess
     return 0;
 }
 
-static int find_job(struct store_txn *t, void *arg)
+static int read_finding(struct store_rows *rows, void *arg)
 {
     struct finding *f = arg;
-    struct store_rows *rows _cleanup_rows_ = NULL;
-    int r = store_query(t, find_sql, &rows, PARAMS(P_ID(&f->token->family_id)));
+    int r = store_rows_next(rows);
 
     f->found = false;
-    if (r == 0)
-        r = store_rows_next(rows);
     if (r <= 0)
         return r;
     r = read_family(rows, &f->family);
@@ -198,7 +195,7 @@ static int decide(struct sessions *s, struct arena *a, const struct finding *f,
 /* Reads the row and authenticates the token: 0 where it is alive, an outcome, or a fault. */
 static int examine(struct sessions *s, struct finding *f, int64_t now)
 {
-    int r = store_read(s->store, find_job, f);
+    int r = store_find(s->store, find_sql, read_finding, f, PARAMS(P_ID(&f->token->family_id)));
 
     if (r)
         return r;

@@ -75,6 +75,7 @@ struct store_driver {
     int (*read)(struct store *s, store_job *job, void *arg);
     int (*write)(struct store *s, store_job *job, void *arg);
     int (*run)(struct store *s, const struct store_call *call, int64_t *ret_changed);
+    int (*find)(struct store *s, const struct store_call *call, store_reader *reader, void *arg);
 
     int (*exec)(struct store_txn *t, const struct store_call *call, int64_t *ret_changed);
     int (*query)(struct store_txn *t, const struct store_call *call, struct store_rows **ret);

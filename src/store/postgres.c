@@ -22,6 +22,8 @@ static int pg_open(const struct store_options *options, struct store **ret)
         .statement_ms = options->statement_ms ? options->statement_ms : STORE_STATEMENT_MS,
     };
     pg_pool_init(s);
+    pg_group_init(&s->reading, false);
+    pg_group_init(&s->writing, true);
     *ret = &s->base;
     return 0;
 }
@@ -31,6 +33,8 @@ static void pg_close(struct store *base)
     struct pg_store *s = (struct pg_store *)base;
 
     pg_pool_release(s);
+    pg_group_release(&s->reading);
+    pg_group_release(&s->writing);
     explicit_bzero(s->url, strlen(s->url)); /* it may hold a password */
     free(s->url);
     free(s);
@@ -96,8 +100,7 @@ static int attempt(struct pg_store *s, bool writing, store_job *job, void *arg, 
     return r;
 }
 
-/* Two that collided come apart by waiting for times of their own. */
-static void nap(int tries)
+void pg_nap(int tries)
 {
     static _Thread_local unsigned seed;
 
@@ -120,7 +123,7 @@ static int run_job(struct store *base, bool writing, store_job *job, void *arg)
         if (why == PG_WHY_SERIAL ? ++serial >= PG_RETRIES : ++others > 2)
             return r;
         if (why == PG_WHY_SERIAL)
-            nap(serial);
+            pg_nap(serial);
     }
 }
 
@@ -134,33 +137,17 @@ static int pg_write(struct store *s, store_job *job, void *arg)
     return run_job(s, true, job, arg);
 }
 
-static int run_once(struct pg_store *s, const struct store_call *call, int64_t *ret_changed,
-                    enum pg_why *why)
+static int pg_run(struct store *base, const struct store_call *call, int64_t *ret_changed)
 {
-    /* Without BEGIN the statement is a transaction of its own. */
-    struct pg_txn t = {.base = {.store = &s->base, .writing = true}, .begun = true};
-    int r = pg_pool_borrow(s, &t.conn);
+    struct pg_store *s = (struct pg_store *)base;
+    PGresult *result;
+    int r = pg_group_run(s, &s->writing, call, &result);
 
-    *why = PG_WHY_NONE;
-    if (r != 0)
-        return r;
-    r = pg_exec(&t.base, call, ret_changed);
-    *why = r < 0 ? t.conn->why : PG_WHY_NONE;
-    pg_pool_return(s, t.conn);
-    return r;
-}
-
-static int pg_run(struct store *s, const struct store_call *call, int64_t *ret_changed)
-{
-    enum pg_why why;
-    int r;
-
-    for (int tries = 1;; tries++) {
-        r = run_once((struct pg_store *)s, call, ret_changed, &why);
-        if ((why != PG_WHY_SERIAL && why != PG_WHY_STALE) || tries >= PG_RETRIES)
-            return r;
-        nap(tries);
+    if (r == 0) {
+        *ret_changed = pg_changed(result);
+        PQclear(result);
     }
+    return r;
 }
 
 static int begin_now(struct pg_txn *t)
@@ -217,6 +204,7 @@ const struct store_driver store_postgres = {
     .read = pg_read,
     .write = pg_write,
     .run = pg_run,
+    .find = pg_find,
     .exec = pg_exec,
     .query = pg_query,
     .script = pg_script_in,

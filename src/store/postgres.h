@@ -17,16 +17,21 @@
 #include <pthread.h>
 
 enum {
-    PG_QUEUE_MAX = 8,         /* commands between two syncs */
-    PG_PATIENCE_MS = 5000,    /* past the server's own limit a connection is given up */
-    PG_MIGRATION_MS = 300000, /* how long a migration waits for another's lock */
+    PG_GROUP_MAX = 32,                   /* statements that travel together */
+    PG_GROUP_LEADERS = 1,                /* groups of one kind under way at once */
+    PG_QUEUE_MAX = 2 * PG_GROUP_MAX + 4, /* commands between two syncs */
+    PG_PATIENCE_MS = 5000,               /* past the server's own limit a connection is given up */
+    PG_MIGRATION_MS = 300000,            /* how long a migration waits for another's lock */
     PG_BACKOFF_MIN_MS = 50,
     PG_BACKOFF_MAX_MS = 500, /* between two tries to connect while the server is down */
     PG_RETRIES = 6           /* runs of a job that meets serialization failures or deadlocks */
 };
 
 /* Why the last round failed, where running the job again can help. */
-enum pg_why { PG_WHY_NONE, PG_WHY_SERIAL, PG_WHY_LOST, PG_WHY_STALE, PG_WHY_BULK };
+enum pg_why { PG_WHY_NONE, PG_WHY_SERIAL, PG_WHY_LOST, PG_WHY_STALE, PG_WHY_BULK, PG_WHY_GROUP };
+
+/* How long a group waits for a row that another transaction holds, in ms. */
+#define PG_GROUP_LOCK_MS "100"
 
 struct pg_conn {
     PGconn *pg;
@@ -50,9 +55,18 @@ struct pg_txn {
     bool begun, wake, filled[2];
 };
 
+/* Those that wait to travel together (postgres_group.c). */
+struct pg_group {
+    pthread_mutex_t lock; /* of what follows */
+    struct pg_member *first, **last;
+    int leaders;
+    bool writing;
+};
+
 struct pg_store {
     struct store base;
     char *url;
+    struct pg_group reading, writing;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t returned;
     struct pg_conn *idle;
@@ -76,7 +90,10 @@ int pg_send_sql(struct pg_conn *c, const char *sql);
 /* Ends what was queued and sends it, without an answer. */
 int pg_sync(struct pg_conn *c);
 
-/* Reads the answers up to the sync. *ret_result (may be NULL) gets the last statement's. */
+/* Reads the answers up to the sync. ret_results, n of them and NULL, get the last statements'. */
+int pg_answers(struct pg_conn *c, PGresult **ret_results, int n);
+
+/* The same of one. *ret_result (may be NULL) gets the last statement's. */
 int pg_answer(struct pg_conn *c, PGresult **ret_result);
 
 /* pg_sync, then pg_answer. */
@@ -106,7 +123,21 @@ void pg_pool_return(struct pg_store *s, struct pg_conn *c);
 void pg_pool_init(struct pg_store *s);
 void pg_pool_release(struct pg_store *s);
 
+/*
+ * Runs one statement as a transaction of its own, together with others that wait. Returns 0 with
+ * *ret for the caller to clear, STORE_CONFLICT or a fault.
+ */
+int pg_group_run(struct pg_store *s, struct pg_group *g, const struct store_call *call,
+                 PGresult **ret);
+void pg_group_init(struct pg_group *g, bool writing);
+void pg_group_release(struct pg_group *g);
+
+/* Two that collided come apart by waiting for times of their own. */
+void pg_nap(int tries);
+
 /* The driver's functions on statements. */
+int64_t pg_changed(PGresult *result);
+int pg_find(struct store *s, const struct store_call *call, store_reader *reader, void *arg);
 int pg_begin(struct pg_txn *t);
 int pg_exec(struct store_txn *t, const struct store_call *call, int64_t *ret_changed);
 int pg_query(struct store_txn *t, const struct store_call *call, struct store_rows **ret);

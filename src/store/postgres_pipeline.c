@@ -81,6 +81,18 @@ static int prepare(struct pg_conn *c, const struct store_call *call, uint64_t ty
     return queue(c, st, PQsendPrepare(c->pg, ret_name, call->sql, (int)call->n, w->types));
 }
 
+/* A statement whose preparing is under way in this very pipeline. */
+static const struct store_stmt *find_queued(const struct pg_conn *c, const char *sql,
+                                            uint64_t types)
+{
+    for (int i = 0; i < c->queued; i++) {
+        const struct store_stmt *st = c->queue[i];
+        if (st && st->count && st->address == sql && st->types == types)
+            return st;
+    }
+    return NULL;
+}
+
 int pg_send(struct pg_conn *c, const struct store_call *call)
 {
     struct wire w;
@@ -92,6 +104,8 @@ int pg_send(struct pg_conn *c, const struct store_call *call)
     c->why = PG_WHY_NONE;
     c->sql = call->sql;
     encode(call, &w);
+    if (!st)
+        st = find_queued(c, call->sql, types);
     if (st)
         name_of(st, name);
     else
@@ -140,11 +154,32 @@ static bool is_ok(const PGresult *result)
     return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
 }
 
-/* Reads results until the sync; *last is the last good one, the first failure is returned. */
-static int read_answers(struct pg_conn *c, PGresult **last)
+/* How many of the commands that were sent are statements that run, not such as prepare one. */
+static int count_running(const struct pg_conn *c)
+{
+    int n = 0;
+
+    for (int i = 0; i < c->queued; i++)
+        n += !c->queue[i];
+    return n;
+}
+
+/* Keeps the answer to the last statements only: results has room for n. */
+static void keep(PGresult *result, int at, PGresult **results)
+{
+    if (at < 0) {
+        PQclear(result);
+        return;
+    }
+    PQclear(results[at]);
+    results[at] = result;
+}
+
+/* Reads results until the sync. The first failure is returned. */
+static int read_answers(struct pg_conn *c, PGresult **results, int n)
 {
     int64_t deadline = pg_deadline(c);
-    int failure = 0, at = 0;
+    int failure = 0, at = 0, running = n - count_running(c);
     PGresult *result = NULL;
 
     for (;;) {
@@ -159,10 +194,10 @@ static int read_answers(struct pg_conn *c, PGresult **last)
             PQclear(result);
             return failure;
         }
+        bool preparing = at < c->queued && c->queue[at];
         r = take_answer(c, at++, is_ok(result));
         if (is_ok(result)) {
-            PQclear(*last);
-            *last = result;
+            keep(result, preparing ? -1 : running++, results);
         } else {
             if (r == 0 && failure == 0)
                 r = pg_failure(c, result);
@@ -172,19 +207,30 @@ static int read_answers(struct pg_conn *c, PGresult **last)
     }
 }
 
-int pg_answer(struct pg_conn *c, PGresult **ret_result)
+int pg_answers(struct pg_conn *c, PGresult **ret_results, int n)
 {
-    PGresult *last = NULL;
-    int r = read_answers(c, &last);
+    int r = read_answers(c, ret_results, n);
 
     for (int i = 0; i < c->queued; i++)
         store_stmt_free(c->queue[i]);
     c->queued = 0;
     c->pending = false;
-    if (r != 0 || !ret_result)
-        PQclear(last);
-    else
+    for (int i = 0; r != 0 && i < n; i++) {
+        PQclear(ret_results[i]);
+        ret_results[i] = NULL;
+    }
+    return r;
+}
+
+int pg_answer(struct pg_conn *c, PGresult **ret_result)
+{
+    PGresult *last = NULL;
+    int r = pg_answers(c, &last, 1);
+
+    if (ret_result && r == 0)
         *ret_result = last;
+    else
+        PQclear(last);
     return r;
 }
 

@@ -30,19 +30,24 @@ static int run(struct pg_txn *t, const struct store_call *call, PGresult **ret)
     return r != 0 ? r : pg_round(t->conn, ret);
 }
 
+/* Of a statement that changes nothing the count is "". */
+int64_t pg_changed(PGresult *result)
+{
+    uint64_t changed;
+    struct str count = str_of(PQcmdTuples(result));
+
+    return str_to_u64(count, INT64_MAX, &changed) == 0 ? (int64_t)changed : 0;
+}
+
 int pg_exec(struct store_txn *t, const struct store_call *call, int64_t *ret_changed)
 {
     PGresult *result;
-    uint64_t changed = 0;
     int r = run((struct pg_txn *)t, call, &result);
 
     if (r != 0)
         return r;
-    /* Of a statement that changes nothing the count is "". */
-    if (str_to_u64(str_of(PQcmdTuples(result)), INT64_MAX, &changed) != 0)
-        changed = 0;
+    *ret_changed = pg_changed(result);
     PQclear(result);
-    *ret_changed = (int64_t)changed;
     return 0;
 }
 
@@ -60,6 +65,35 @@ int pg_query(struct store_txn *t, const struct store_call *call, struct store_ro
     }
     *ret = &rows->base;
     return 0;
+}
+
+struct finding {
+    PGresult *result;
+    store_reader *reader;
+    void *arg;
+};
+
+static int found_job(struct store_txn *t, void *arg)
+{
+    struct finding *f = arg;
+    struct pg_rows rows = {.base.txn = t, .result = f->result, .row = -1};
+
+    return f->reader(&rows.base, f->arg);
+}
+
+/* The rows are read on the caller's thread, when the connection is another's again. */
+int pg_find(struct store *base, const struct store_call *call, store_reader *reader, void *arg)
+{
+    struct pg_store *s = (struct pg_store *)base;
+    struct finding f = {.reader = reader, .arg = arg};
+    struct store_txn t = {.store = base};
+    int r = pg_group_run(s, &s->reading, call, &f.result);
+
+    if (r == 0) {
+        r = store_call_job(&t, found_job, &f);
+        PQclear(f.result);
+    }
+    return r;
 }
 
 int pg_rows_next(struct store_rows *base)

@@ -150,6 +150,37 @@ int store_ping(struct store *s)
     return r == 0 || r == FAULT_UNAVAILABLE ? r : (int)FAULT_UNAVAILABLE;
 }
 
+struct finding {
+    const struct store_call *call;
+    store_reader *reader;
+    void *arg;
+};
+
+static int find_job(struct store_txn *t, void *arg)
+{
+    struct finding *f = arg;
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int r = store_query(t, f->call->sql, &rows, f->call->params, f->call->n);
+
+    return r ? r : f->reader(rows, f->arg);
+}
+
+int store_find(struct store *s, const char *sql, store_reader *reader, void *arg,
+               const struct store_param *params, size_t n)
+{
+    struct store_call call = {sql, params, n};
+    struct finding f = {&call, reader, arg};
+    int64_t begun = clock_mono_us();
+    int r = refuse_nesting();
+
+    if (r == 0)
+        r = check_params(params, n);
+    if (r == 0)
+        r = s->driver->find ? s->driver->find(s, &call, reader, arg)
+                            : s->driver->read(s, find_job, &f);
+    return finish(s, &s->read, begun, r);
+}
+
 int store_exec(struct store_txn *t, const char *sql, int64_t *ret_changed,
                const struct store_param *params, size_t n)
 {

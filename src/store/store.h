@@ -3,13 +3,13 @@
  *
  * Rooms: trail and below (never base, config or crypto).
  * Ownership: a struct store is the process's; a transaction and its rows live inside a job.
- * Threads: store_read, store_write and store_run may be called from any worker thread and block;
- * never from an event thread. A job runs on the caller's thread (PostgreSQL; SQLite reads) or on
- * the writer thread (SQLite writes), so it touches only its argument, and it may run more than
- * once (a serialization failure, a deadlock or a connection lost before the commit is met with
- * another run), so it sets its outputs anew each time. A job that calls store_read, store_write
- * or store_run gets FAULT_INTERNAL. Once a statement of a job has failed, all that follow return
- * the same failure, and the job cannot commit.
+ * Threads: store_read, store_write, store_run and store_find may be called from any worker thread
+ * and block; never from an event thread. A job runs on the caller's thread (PostgreSQL; SQLite
+ * reads) or on the writer thread (SQLite writes), so it touches only its argument, and it may run
+ * more than once (a serialization failure, a deadlock or a connection lost before the commit is met
+ * with another run), so it sets its outputs anew each time. A job that calls store_read,
+ * store_write or store_run gets FAULT_INTERNAL. Once a statement of a job has failed, all that
+ * follow return the same failure, and the job cannot commit.
  *
  * SQL: parameters are $1, $2, ..., 32 at most; ids and digests are BYTEA, times BIGINT
  * milliseconds, flags BIGINT 0 or 1; text is UTF-8 without NUL, anything else FAULT_STORE. A
@@ -120,11 +120,25 @@ int store_query(struct store_txn *t, const char *sql, struct store_rows **ret_ro
                 const struct store_param *params, size_t n);
 
 /*
- * Runs one writing statement as a transaction of its own: one round trip, one durable commit.
- * Same returns; of a lost connection as store_write says.
+ * Runs one writing statement as a transaction of its own. On PostgreSQL those that wait at the
+ * same time share a round trip and a durable commit, as writing jobs do on SQLite. Same returns;
+ * of a lost connection as store_write says.
  */
 int store_run(struct store *s, const char *sql, int64_t *ret_changed,
               const struct store_param *params, size_t n);
+
+/*
+ * Reads a statement's rows, which it may move through once; 0, an outcome of its own, or a fault.
+ * As a job: on the caller's thread, perhaps more than once, without another call of the store.
+ */
+typedef int store_reader(struct store_rows *rows, void *arg);
+
+/*
+ * Runs one reading statement over a snapshot of its own and has its rows read. On PostgreSQL
+ * those that wait at the same time share a round trip. Returns what reader does, or a fault.
+ */
+int store_find(struct store *s, const char *sql, store_reader *reader, void *arg,
+               const struct store_param *params, size_t n);
 
 /* Moves to the next row: 1 where there is one, 0 at the end, or a fault. */
 int store_rows_next(struct store_rows *rows);

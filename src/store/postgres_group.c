@@ -1,0 +1,177 @@
+/*
+ * Calls of one statement each that wait at the same time travel as one pipeline: one round trip,
+ * and for writes one transaction and one sync of the log (group commit). Whoever finds no leader
+ * at work leads; what arrives meanwhile is the next group. Where a member fails, all of the group
+ * was rolled back, and each runs again by itself.
+ */
+#include "store/postgres.h"
+
+#include "base/fault.h"
+
+#include <semaphore.h>
+
+/* One caller's statement; it lives on its stack. */
+struct pg_member {
+    const struct store_call *call;
+    PGresult *result;
+    int r;
+    enum pg_why why;
+    char message[STORE_MESSAGE_MAX];
+    bool done;   /* else, when it moves, it is to lead */
+    sem_t moved; /* whoever waits touches nothing that is shared until then */
+    struct pg_member *next;
+};
+
+void pg_group_init(struct pg_group *g, bool writing)
+{
+    *g = (struct pg_group){.writing = writing};
+    g->last = &g->first;
+    pthread_mutex_init(&g->lock, NULL);
+}
+
+void pg_group_release(struct pg_group *g)
+{
+    pthread_mutex_destroy(&g->lock);
+}
+
+/* A row that another transaction holds must not keep all who wait from theirs. */
+static int send_limit(struct pg_conn *c)
+{
+    struct store_param value = P_TEXT(STR(PG_GROUP_LOCK_MS));
+    struct store_call call = {"SELECT set_config('lock_timeout', $1, true)", &value, 1};
+
+    return pg_send(c, &call);
+}
+
+static int run_together(struct pg_conn *c, struct pg_member **members, int n, bool patient)
+{
+    PGresult *results[PG_GROUP_MAX] = {NULL};
+    int r = patient ? 0 : send_limit(c);
+
+    for (int i = 0; i < n && r == 0; i++)
+        r = pg_send(c, members[i]->call);
+    if (r == 0)
+        r = pg_sync(c);
+    if (r == 0)
+        r = pg_answers(c, results, n);
+    for (int i = 0; i < n && r == 0; i++)
+        members[i]->result = results[i];
+    return r;
+}
+
+/* Whether another run can help: where the server refused a group, of each member by itself. */
+static enum pg_why why_of(const struct pg_conn *c, bool writing, bool alone)
+{
+    /* Whether a write took effect is not known once its connection is lost. */
+    if (c->why == PG_WHY_LOST && writing)
+        return PG_WHY_NONE;
+    return alone || c->broken ? c->why : PG_WHY_GROUP;
+}
+
+static void run_group(struct pg_store *s, struct pg_member **members, int n, bool writing,
+                      bool alone)
+{
+    struct pg_conn *c;
+    enum pg_why why = PG_WHY_NONE;
+    int r = pg_pool_borrow(s, &c);
+
+    if (r == 0) {
+        r = run_together(c, members, n, alone || !writing);
+        if (r != 0)
+            why = why_of(c, writing, alone);
+        pg_pool_return(s, c);
+    }
+    for (int i = 0; i < n && r != 0; i++) {
+        members[i]->r = r;
+        members[i]->why = why;
+        snprintf(members[i]->message, sizeof members[i]->message, "%s",
+                 r < 0 ? fault_message() : "");
+    }
+}
+
+static int take(struct pg_group *g, struct pg_member **members)
+{
+    int n = 0;
+
+    while (g->first && n < PG_GROUP_MAX) {
+        members[n++] = g->first;
+        g->first = g->first->next;
+    }
+    if (!g->first)
+        g->last = &g->first;
+    return n;
+}
+
+/* From here on the member is its owner's again. */
+static void finish(struct pg_member *m)
+{
+    m->done = true;
+    sem_post(&m->moved);
+}
+
+/* Runs groups until self's has run, then hands over to the first of those that wait. */
+static void lead(struct pg_store *s, struct pg_group *g, const struct pg_member *self)
+{
+    struct pg_member *members[PG_GROUP_MAX], *next;
+    bool done = false;
+
+    while (!done) {
+        pthread_mutex_lock(&g->lock);
+        int n = take(g, members);
+        pthread_mutex_unlock(&g->lock);
+        run_group(s, members, n, g->writing, false);
+        for (int i = 0; i < n; i++) {
+            if (members[i] == self)
+                done = true;
+            else
+                finish(members[i]);
+        }
+    }
+    pthread_mutex_lock(&g->lock);
+    next = g->first;
+    g->leaders -= !next;
+    pthread_mutex_unlock(&g->lock);
+    if (next)
+        sem_post(&next->moved);
+}
+
+static bool enter(struct pg_group *g, struct pg_member *self)
+{
+    pthread_mutex_lock(&g->lock);
+    bool leading = g->leaders < PG_GROUP_LEADERS;
+    g->leaders += leading;
+    *g->last = self;
+    g->last = &self->next;
+    pthread_mutex_unlock(&g->lock);
+    return leading;
+}
+
+static void join(struct pg_store *s, struct pg_group *g, struct pg_member *self)
+{
+    sem_init(&self->moved, 0, 0);
+    if (!enter(g, self))
+        while (sem_wait(&self->moved) != 0)
+            ; /* a signal came */
+    if (!self->done)
+        lead(s, g, self);
+    sem_destroy(&self->moved);
+}
+
+int pg_group_run(struct pg_store *s, struct pg_group *g, const struct store_call *call,
+                 PGresult **ret)
+{
+    struct pg_member self = {.call = call}, *alone[] = {&self};
+
+    join(s, g, &self);
+    for (int tries = 1; self.r != 0 && self.why != PG_WHY_NONE && tries < PG_RETRIES; tries++) {
+        if (self.why == PG_WHY_SERIAL)
+            pg_nap(tries);
+        self.r = 0;
+        run_group(s, alone, 1, g->writing, true);
+    }
+    if (self.r < 0)
+        return fault_set(self.r, "%s", self.message);
+    if (self.r == 0)
+        *ret = self.result;
+    return self.r;
+}
