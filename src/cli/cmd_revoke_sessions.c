@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_MAX_BYTES = 1 << 30, BAR = 40 };
+enum { FILE_MAX_BYTES = 1 << 30, BAR = 40, THREADS = 4 };
 
 static volatile sig_atomic_t interrupted;
 
@@ -136,6 +136,14 @@ static int end_sessions(struct revoke_run *run, struct mass_list *list)
     return exit_code;
 }
 
+/* Each takes a connection for as long as a chunk lasts. */
+static int threads(void)
+{
+    int64_t pool = config_current()->database_pool_size;
+
+    return pool < THREADS ? (int)pool : THREADS;
+}
+
 static int run_on(struct revoke_run *run, struct mass_list *list)
 {
     struct mass_totals counted;
@@ -176,6 +184,7 @@ static int revoke_sessions(struct cli *cli)
                                  .session = &session,
                                  .options = {.reason = str_of(reason ? reason : ""),
                                              .dry_run = cli_has(cli, "dry-run"),
+                                             .threads = threads(),
                                              .now = clock_now()}};
         exit_code = run_on(&run, &list);
         cli_close(&session);

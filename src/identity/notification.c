@@ -73,7 +73,8 @@ static const char nth_user_sql[] =
     "SELECT id FROM users WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2";
 
 static const char reap_sql[] =
-    "DELETE FROM notifications WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER"
+    "DELETE FROM notifications WHERE user_id > $1 AND user_id <= $2 AND id IN"
+    " (SELECT id FROM (SELECT id, row_number() OVER"
     " (PARTITION BY user_id ORDER BY id DESC) AS place FROM notifications"
     " WHERE user_id > $1 AND user_id <= $2) placed WHERE place > $3)";
 

@@ -141,8 +141,12 @@ int user_clear_failures(struct store_txn *t, const struct uuid *id);
 /* Ends all families begun at or before at; never goes back. Returns 0, USER_UNKNOWN or a fault. */
 int user_set_not_before(struct store_txn *t, const struct uuid *id, int64_t at);
 
-/* As above for the users in bulk_ids. ret_changed (may be NULL): how many. Returns 0 or a fault. */
-int user_set_not_before_bulk(struct store_txn *t, int64_t at, int64_t *ret_changed);
+/*
+ * As above for the users in bulk_ids, of one tenant or (NULL) of any. *ret_rows holds the ids of
+ * those there are, in any order. Returns 0 or a fault.
+ */
+int user_set_not_before_bulk(struct store_txn *t, const struct uuid *tenant, int64_t at,
+                             struct store_rows **ret_rows);
 
 /* Returns 0, USER_UNKNOWN or a fault. */
 int user_set_email_status(struct store_txn *t, const struct uuid *id, enum email_status status,

@@ -15,6 +15,8 @@ static const char update_sql[] =
     " WHERE id = $1";
 
 static const char delete_sql[] = "DELETE FROM users WHERE id = $1";
+/* Of what is a user's, only this has no reference that would take it along on PostgreSQL. */
+static const char delete_notices_sql[] = "DELETE FROM notifications WHERE user_id = $1";
 
 static const char password_sql[] =
     "UPDATE users SET password_hash = $2, password_temporary = $3, password_changed_at = $4,"
@@ -38,7 +40,8 @@ static const char clear_sql[] = "UPDATE users SET failed_logins = 0"
     "id "
 
 static const char not_before_sql[] = NOT_BEFORE "= $2";
-static const char not_before_bulk_sql[] = NOT_BEFORE "IN (SELECT id FROM bulk_ids)";
+static const char not_before_bulk_sql[] =
+    NOT_BEFORE "IN (SELECT id FROM bulk_ids) AND ($2 = 1 OR tenant_id = $3) RETURNING id";
 
 static const char email_status_sql[] =
     "UPDATE users SET email_status = $2, updated_at = $3 WHERE id = $1";
@@ -125,6 +128,8 @@ int user_delete(struct store_txn *t, struct arena *a, const struct uuid *tenant,
         r = check_last_operator(t, &user);
     if (r == 0)
         r = store_exec(t, delete_sql, &changed, PARAMS(P_ID(id)));
+    if (r == 0)
+        r = store_exec(t, delete_notices_sql, NULL, PARAMS(P_ID(id)));
     if (r != 0)
         return r;
     if (changed == 0)
@@ -187,9 +192,12 @@ int user_set_not_before(struct store_txn *t, const struct uuid *id, int64_t at)
     return change_one(t, not_before_sql, PARAMS(P_INT(at), P_ID(id)));
 }
 
-int user_set_not_before_bulk(struct store_txn *t, int64_t at, int64_t *ret_changed)
+int user_set_not_before_bulk(struct store_txn *t, const struct uuid *tenant, int64_t at,
+                             struct store_rows **ret_rows)
 {
-    return store_exec(t, not_before_bulk_sql, ret_changed, PARAMS(P_INT(at)));
+    return store_query(
+        t, not_before_bulk_sql, ret_rows,
+        PARAMS(P_INT(at), P_INT(tenant ? 0 : 1), tenant ? P_ID(tenant) : P_BLOB("", 0)));
 }
 
 int user_set_email_status(struct store_txn *t, const struct uuid *id, enum email_status status,

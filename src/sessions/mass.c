@@ -8,17 +8,18 @@
 
 /*
  * bulk_ids holds the chunk. CROSS JOIN has SQLite read it first and look each user up; with JOIN
- * it may read all users instead. $1 is 1 for an operator, who has no bound.
+ * it may read all users instead. P_ANY is 1 for an operator, who has no bound.
  */
 static const char known_sql[] = "SELECT u.id FROM bulk_ids b CROSS JOIN users u "
-                                "WHERE u.id = b.id AND ($1 = 1 OR u.tenant_id = $2) ORDER BY b.id";
+                                "WHERE u.id = b.id AND ($1 = 1 OR u.tenant_id = $2)";
 static const char count_sql[] =
     "SELECT f.user_id, f.created_at FROM bulk_ids b CROSS JOIN families f WHERE f.user_id = b.id "
-    "AND f.revoked_at IS NULL AND f.expires_at > $1 AND f.idle_expires_at > $1";
+    "AND f.revoked_at IS NULL AND f.expires_at > $1 AND f.idle_expires_at > $1 "
+    "AND ($2 = 1 OR f.tenant_id = $3)";
 static const char end_sql[] =
     "UPDATE families SET revoked_at = $1, revoked_reason = $2 "
     "WHERE user_id IN (SELECT id FROM bulk_ids) AND revoked_at IS NULL AND expires_at > $1 "
-    "AND idle_expires_at > $1 RETURNING user_id, created_at";
+    "AND idle_expires_at > $1 AND ($3 = 1 OR tenant_id = $4) RETURNING user_id, created_at";
 static const char resolve_sql[] =
     "SELECT u.email, u.id FROM bulk_texts b CROSS JOIN users u WHERE u.email = b.value "
     "AND ($1 = 1 OR u.tenant_id = $2)";
@@ -30,7 +31,7 @@ struct mass_job {
     const struct uuid *ids; /* ascending */
     size_t n;
     struct mass_result *results; /* in the order of ids */
-    struct uuid *users;          /* scratch: known users, then those whose sessions end */
+    struct uuid *users;          /* those whose sessions were ended */
     size_t n_users;
     int64_t newest; /* when the newest of the sessions began, by whichever node's clock */
     struct mass_totals totals;
@@ -46,34 +47,39 @@ static int compare_result(const void *key, const void *member)
     return memcmp(key, &((const struct mass_result *)member)->id, sizeof(struct uuid));
 }
 
-/* Which of the ids are users within the bound. */
+/* $n and $n+1 of a statement that is bound to a tenant. */
+#define P_ANY(tenant) P_INT((tenant) ? 0 : 1)
+#define P_TENANT(tenant) ((tenant) ? P_ID(tenant) : P_BLOB("", 0))
+
+static struct mass_result *result_of(struct mass_job *j, const struct uuid *id)
+{
+    return bsearch(id, j->results, j->n, sizeof *j->results, compare_result);
+}
+
+/* Rows of the ids that are users within the bound, in any order. */
+static int mark_known(struct mass_job *j, struct store_rows *rows)
+{
+    int r = 0;
+
+    while ((r = store_rows_next(rows)) == 1) {
+        struct uuid id = store_col_id(rows, 0);
+        struct mass_result *result = result_of(j, &id);
+        if (!result)
+            return fault_set(FAULT_STORE, "a user came back who was not named");
+        result->known = true;
+        j->totals.matched++;
+        j->totals.unknown--;
+    }
+    return r;
+}
+
 static int find_known(struct store_txn *t, struct mass_job *j)
 {
     struct store_rows *rows _cleanup_rows_ = NULL;
     const struct uuid *tenant = j->options->tenant;
-    size_t at = 0;
-    int r = store_query(t, known_sql, &rows,
-                        PARAMS(P_INT(tenant ? 0 : 1), tenant ? P_ID(tenant) : P_BLOB("", 0)));
+    int r = store_query(t, known_sql, &rows, PARAMS(P_ANY(tenant), P_TENANT(tenant)));
 
-    j->n_users = 0;
-    j->newest = 0;
-    for (size_t i = 0; i < j->n; i++)
-        j->results[i] = (struct mass_result){.id = j->ids[i]};
-    while (r == 0 && (r = store_rows_next(rows)) == 1) {
-        struct uuid id = store_col_id(rows, 0);
-        /* Both lists ascend, so one pass joins them. */
-        while (at < j->n && !uuid_eq(&j->ids[at], &id))
-            at++;
-        if (at == j->n)
-            return fault_set(FAULT_STORE, "users came back out of order");
-        j->results[at].known = true;
-        j->users[j->n_users++] = id;
-        r = 0;
-    }
-    j->totals = (struct mass_totals){.requested = (int64_t)j->n,
-                                     .matched = (int64_t)j->n_users,
-                                     .unknown = (int64_t)(j->n - j->n_users)};
-    return r;
+    return r ? r : mark_known(j, rows);
 }
 
 /* Rows of one user id a session, in any order. */
@@ -83,8 +89,7 @@ static int count_sessions(struct mass_job *j, struct store_rows *rows)
 
     while ((r = store_rows_next(rows)) == 1) {
         struct uuid id = store_col_id(rows, 0);
-        struct mass_result *result =
-            bsearch(&id, j->results, j->n, sizeof *j->results, compare_result);
+        struct mass_result *result = result_of(j, &id);
         if (!result)
             return fault_set(FAULT_STORE, "a session came back of a user who was not named");
         int64_t began = store_col_int(rows, 1);
@@ -95,13 +100,25 @@ static int count_sessions(struct mass_job *j, struct store_rows *rows)
     return r;
 }
 
-/* Ends the sessions of the users in bulk_ids, or only counts them. */
+static int count_only(struct store_txn *t, struct mass_job *j)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    const struct uuid *tenant = j->options->tenant;
+    int r = find_known(t, j);
+
+    if (r == 0)
+        r = store_query(t, count_sql, &rows,
+                        PARAMS(P_INT(j->options->now), P_ANY(tenant), P_TENANT(tenant)));
+    return r ? r : count_sessions(j, rows);
+}
+
 static int end_sessions(struct store_txn *t, struct mass_job *j)
 {
     struct store_rows *rows _cleanup_rows_ = NULL;
     const struct mass_options *o = j->options;
-    int r = o->dry_run ? store_query(t, count_sql, &rows, PARAMS(P_INT(o->now)))
-                       : store_query(t, end_sql, &rows, PARAMS(P_INT(o->now), P_TEXT(o->reason)));
+    int r = store_query(
+        t, end_sql, &rows,
+        PARAMS(P_INT(o->now), P_TEXT(o->reason), P_ANY(o->tenant), P_TENANT(o->tenant)));
 
     return r ? r : count_sessions(j, rows);
 }
@@ -109,13 +126,11 @@ static int end_sessions(struct store_txn *t, struct mass_job *j)
 /* Leaves those in bulk_ids whose sessions were ended. */
 static int keep_ended(struct store_txn *t, struct mass_job *j)
 {
-    size_t before = j->n_users;
-
     j->n_users = 0;
     for (size_t i = 0; i < j->n; i++)
         if (j->results[i].sessions)
             j->users[j->n_users++] = j->results[i].id;
-    return j->n_users < before ? store_bulk_ids(t, j->users, j->n_users) : 0;
+    return j->n_users < j->n ? store_bulk_ids(t, j->users, j->n_users) : 0;
 }
 
 /* The digest binds the record to exactly these users without holding a list of them. */
@@ -160,11 +175,14 @@ static int record(struct store_txn *t, const struct mass_job *j)
 }
 
 /* For all who were named, also those without a session: one may be about to begin. */
-static int end_epochs(struct store_txn *t, const struct mass_job *j)
+static int end_epochs(struct store_txn *t, struct mass_job *j)
 {
+    struct store_rows *rows _cleanup_rows_ = NULL;
     int64_t now = j->options->now;
+    int r =
+        user_set_not_before_bulk(t, j->options->tenant, j->newest > now ? j->newest : now, &rows);
 
-    return user_set_not_before_bulk(t, j->newest > now ? j->newest : now, NULL);
+    return r ? r : mark_known(j, rows);
 }
 
 static int tell_all(struct store_txn *t, struct mass_job *j)
@@ -175,20 +193,25 @@ static int tell_all(struct store_txn *t, struct mass_job *j)
     return r ? r : feed_all(t, now, session_access_horizon(end));
 }
 
+static void begin_anew(struct mass_job *j)
+{
+    j->newest = 0;
+    j->totals = (struct mass_totals){.requested = (int64_t)j->n, .unknown = (int64_t)j->n};
+    for (size_t i = 0; i < j->n; i++)
+        j->results[i] = (struct mass_result){.id = j->ids[i]};
+}
+
 static int revoke_job(struct store_txn *t, void *arg)
 {
     struct mass_job *j = arg;
     int r = store_bulk_ids(t, j->ids, j->n);
 
-    if (r == 0)
-        r = find_known(t, j);
-    if (r == 0 && j->n_users < j->n)
-        r = store_bulk_ids(t, j->users, j->n_users);
-    if (r == 0)
-        r = end_sessions(t, j);
+    begin_anew(j);
     if (r || j->options->dry_run)
-        return r;
-    r = end_epochs(t, j);
+        return r ? r : count_only(t, j);
+    r = end_sessions(t, j);
+    if (r == 0)
+        r = end_epochs(t, j);
     if (r == 0)
         r = keep_ended(t, j);
     if (r == 0 && j->n_users)
@@ -285,9 +308,7 @@ static int resolve_job(struct store_txn *t, void *arg)
                   : fault_set(FAULT_MEMORY, "no memory for %zu addresses", job->n);
 
     if (r == 0)
-        r = store_query(
-            t, resolve_sql, &rows,
-            PARAMS(P_INT(job->tenant ? 0 : 1), job->tenant ? P_ID(job->tenant) : P_BLOB("", 0)));
+        r = store_query(t, resolve_sql, &rows, PARAMS(P_ANY(job->tenant), P_TENANT(job->tenant)));
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
         struct indexed key = {store_col_text(rows, 0), 0};
         struct uuid id = store_col_id(rows, 1);

@@ -12,7 +12,7 @@
 
 /* Large enough that pages shared by many users are written once, small enough that others' writes
  * wait for about a second at most. */
-enum { MASS_CHUNK = 50000 };
+enum { MASS_CHUNK = 100000 };
 
 struct mass_result {
     struct uuid id;
@@ -28,6 +28,7 @@ struct mass_options {
     const struct uuid *tenant; /* NULL: any */
     struct str reason;
     bool dry_run; /* counts, and changes nothing */
+    int threads;  /* that run chunks at the same time; 0 is 1 */
     int64_t now;
 };
 
@@ -42,8 +43,7 @@ int mass_revoke(struct sessions *s, const struct trail_actor *actor,
 
 /*
  * The ids of a tenant's users (NULL: of any) by their normalised addresses, which may repeat:
- * ret_ids[i] is nil where addresses[i] is unknown. At most MASS_CHUNK at once. Returns 0 or a
- * fault.
+ * ret_ids[i] is nil where addresses[i] is unknown. Returns 0 or a fault.
  */
 int mass_resolve(struct sessions *s, const struct uuid *tenant, const struct str *addresses,
                  size_t n, struct uuid *ret_ids);

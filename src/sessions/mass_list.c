@@ -85,12 +85,14 @@ size_t mass_list_count(const struct mass_list *list, enum mass_entry_state state
     return count;
 }
 
-/* One chunk of addresses, resolved together. */
+enum { ADDRESSES = 50000 };
+
+/* Addresses that are resolved together. */
 struct address_chunk {
-    struct mass_entry *entries[MASS_CHUNK];
-    struct str addresses[MASS_CHUNK];
-    struct uuid ids[MASS_CHUNK];
-    char texts[MASS_CHUNK][EMAIL_ADDRESS_SIZE];
+    struct mass_entry *entries[ADDRESSES];
+    struct str addresses[ADDRESSES];
+    struct uuid ids[ADDRESSES];
+    char texts[ADDRESSES][EMAIL_ADDRESS_SIZE];
     size_t n;
 };
 
@@ -120,7 +122,7 @@ static int resolve_addresses(struct sessions *s, const struct uuid *tenant, stru
             continue;
         c->addresses[c->n] = (struct str){c->texts[c->n], length};
         c->entries[c->n++] = e;
-        if (c->n == MASS_CHUNK)
+        if (c->n == ADDRESSES)
             r = resolve_chunk(s, tenant, c);
     }
     if (r == 0)
@@ -138,18 +140,31 @@ static int by_id_then_line(const void *a, const void *b)
     return order ? order : (x > y) - (x < y);
 }
 
-/* The first entry of a user stays; later ones are repetitions. */
-static int mark_duplicates(struct mass_list *list)
+int mass_list_pending(struct mass_list *list, struct mass_entry ***ret_sorted, size_t *ret_n)
 {
     struct mass_entry **sorted = malloc((list->n + 1) * sizeof(*sorted));
     size_t n = 0;
 
     if (!sorted)
-        return fault_set(FAULT_MEMORY, "no memory to find repetitions");
+        return fault_set(FAULT_MEMORY, "no memory for a list of %zu users", list->n);
     for (size_t i = 0; i < list->n; i++)
         if (list->entries[i].state == MASS_PENDING)
             sorted[n++] = &list->entries[i];
     qsort(sorted, n, sizeof(*sorted), by_id_then_line);
+    *ret_sorted = sorted;
+    *ret_n = n;
+    return 0;
+}
+
+/* The first entry of a user stays; later ones are repetitions. */
+static int mark_duplicates(struct mass_list *list)
+{
+    struct mass_entry **sorted;
+    size_t n;
+    int r = mass_list_pending(list, &sorted, &n);
+
+    if (r)
+        return r;
     for (size_t i = 1; i < n; i++)
         if (uuid_eq(&sorted[i]->id, &sorted[i - 1]->id))
             sorted[i]->state = MASS_DUPLICATE;
@@ -162,72 +177,4 @@ int mass_list_resolve(struct sessions *s, const struct uuid *tenant, struct mass
     int r = mass_list_count(list, MASS_ADDRESS) ? resolve_addresses(s, tenant, list) : 0;
 
     return r ? r : mark_duplicates(list);
-}
-
-struct id_chunk {
-    struct mass_entry *entries[MASS_CHUNK];
-    struct uuid ids[MASS_CHUNK];
-    struct mass_result results[MASS_CHUNK];
-    size_t n;
-};
-
-static int entry_by_id(const void *key, const void *member)
-{
-    return memcmp(key, &(*(struct mass_entry *const *)member)->id, sizeof(struct uuid));
-}
-
-/* The results come in the order of the ids, and so do the sorted entries. */
-static void take_results(struct id_chunk *c)
-{
-    qsort(c->entries, c->n, sizeof c->entries[0], by_id_then_line);
-    for (size_t i = 0; i < c->n; i++) {
-        struct mass_entry **hit =
-            bsearch(&c->results[i].id, c->entries, c->n, sizeof c->entries[0], entry_by_id);
-        if (!hit)
-            continue;
-        (*hit)->state = c->results[i].known ? MASS_DONE : MASS_UNKNOWN;
-        (*hit)->sessions = c->results[i].sessions;
-    }
-}
-
-static int run_chunk(struct sessions *s, const struct trail_actor *actor,
-                     const struct mass_options *options, struct id_chunk *c,
-                     struct mass_totals *totals)
-{
-    int r = c->n ? mass_revoke(s, actor, options, c->ids, c->n, c->results, totals) : 0;
-
-    if (r == 0)
-        take_results(c);
-    c->n = 0;
-    return r;
-}
-
-int mass_list_run(struct sessions *s, const struct trail_actor *actor,
-                  const struct mass_options *options, struct mass_list *list,
-                  mass_progress *progress, void *context, struct mass_totals *ret_totals)
-{
-    int64_t lost =
-        (int64_t)(mass_list_count(list, MASS_MALFORMED) + mass_list_count(list, MASS_UNKNOWN));
-    struct mass_totals totals = {.requested = lost, .unknown = lost};
-    struct id_chunk *c = malloc(sizeof *c);
-    int r = c ? 0 : fault_set(FAULT_MEMORY, "no memory for a chunk of users");
-
-    if (c)
-        c->n = 0;
-    for (size_t i = 0; r == 0 && i < list->n; i++) {
-        struct mass_entry *e = &list->entries[i];
-        if (e->state == MASS_PENDING) {
-            c->ids[c->n] = e->id;
-            c->entries[c->n++] = e;
-        }
-        if (c->n < MASS_CHUNK && i + 1 < list->n)
-            continue;
-        r = run_chunk(s, actor, options, c, &totals);
-        if (r == 0 && progress && !progress(i + 1, list->n, context))
-            r = MASS_STOPPED;
-    }
-    free(c);
-    if (r >= 0)
-        *ret_totals = totals;
-    return r;
 }

@@ -56,14 +56,24 @@ size_t mass_list_count(const struct mass_list *list, enum mass_entry_state state
  */
 int mass_list_resolve(struct sessions *s, const struct uuid *tenant, struct mass_list *list);
 
-/* Called after each chunk with how many entries are done; returns false to stop there. */
+/*
+ * The pending entries in the order of their ids, then of their lines; *ret_sorted is freed by the
+ * caller. Returns 0 or FAULT_MEMORY.
+ */
+int mass_list_pending(struct mass_list *list, struct mass_entry ***ret_sorted, size_t *ret_n);
+
+/*
+ * Called after each chunk with how many entries are done, on any of the threads, by one at a time;
+ * returns false to have no further chunk begun.
+ */
 typedef bool mass_progress(size_t done, size_t total, void *context);
 
-/* Outcome: progress said to stop; what was done is done. */
+/* Outcome: progress said to stop; what was done is done, with what was under way. */
 enum { MASS_STOPPED = 1 };
 
 /*
- * Revokes (or counts) all pending entries, chunk by chunk; sets their states. totals counts
+ * Revokes (or counts) all pending entries in the order of their ids, chunk by chunk, on as many
+ * threads as options says; sets their states. totals counts
  * malformed and unknown addresses as requested and unknown too. Returns 0, MASS_STOPPED or a fault.
  */
 int mass_list_run(struct sessions *s, const struct trail_actor *actor,

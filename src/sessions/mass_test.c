@@ -269,38 +269,82 @@ static void test_chunks(void **state)
     }
 }
 
+static const char many_users_sql[] =
+    "INSERT INTO users SELECT $1, tenant_id, $2, role, password_hash, 0, 0, 0, NULL, 0, 'ok', 0, "
+    "NULL, 0, 0, 0, 0 FROM users WHERE email = 'ada@example.com'";
+
+static void add_user_like_ada(struct scene *f, const struct uuid *id, const char *email)
+{
+    scene_run(f, many_users_sql, PARAMS(P_ID(id), P_TEXT(str_of(email))));
+    scene_begin(f, id, NOW);
+}
+
+static int64_t sessions_of(const struct mass_list *list, const struct uuid *id)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (uuid_eq(&list->entries[i].id, id))
+            return list->entries[i].state == MASS_DONE ? list->entries[i].sessions : -1;
+    fail_msg("not in the list");
+    return 0;
+}
+
 /* A user behind the end of a chunk is reached; one who stops there has done whole chunks. */
 static void test_stopped_and_completed(void **state)
 {
     struct scene *f = *state;
-    struct uuid ada = scene_member(f, "ada"), bob = scene_member(f, "bob");
+    struct uuid first = uuid_at(NOW - 2), last = uuid_at(NOW + 2);
     struct mass_options options = options_of(false, NOW + 1);
     struct mass_list list = {0};
     struct progress p = {.stop_at = 1};
     struct mass_totals totals;
 
-    scene_begin(f, &ada, NOW);
-    scene_begin(f, &bob, NOW);
+    scene_member(f, "ada");
+    add_user_like_ada(f, &first, "first@example.com");
+    add_user_like_ada(f, &last, "last@example.com");
     add_strangers(&list, MASS_CHUNK + 1);
-    list.entries[MASS_CHUNK - 1].id = ada;
-    list.entries[MASS_CHUNK].id = bob;
+    list.entries[1].id = last;
+    list.entries[MASS_CHUNK].id = first;
     assert_int_equal(mass_list_run(f->s, &f->actor, &options, &list, note_progress, &p, &totals),
                      MASS_STOPPED);
     expect_totals(totals, MASS_CHUNK, 1, MASS_CHUNK - 1, 1, 1);
-    assert_int_equal(list.entries[MASS_CHUNK - 1].sessions, 1);
-    assert_int_equal(list.entries[MASS_CHUNK].state, MASS_PENDING);
+    assert_int_equal(sessions_of(&list, &first), 1);
+    assert_int_equal(sessions_of(&list, &last), -1);
     pend_again(&list);
     p = (struct progress){0};
     assert_done(mass_list_run(f->s, &f->actor, &options, &list, note_progress, &p, &totals));
     assert_int_equal(totals.sessions, 1);
-    assert_int_equal(list.entries[MASS_CHUNK].sessions, 1);
+    assert_int_equal(sessions_of(&list, &last), 1);
     assert_int_equal(scene_notices(f, "sessions_revoked"), 2);
     mass_list_free(&list);
 }
 
-static const char many_users_sql[] =
-    "INSERT INTO users SELECT $1, tenant_id, $2, role, password_hash, 0, 0, 0, NULL, 0, 'ok', 0, "
-    "NULL, 0, 0, 0, 0 FROM users WHERE email = 'ada@example.com'";
+/* Several chunks at the same time: each user once, and progress one call at a time. */
+static void test_threads(void **state)
+{
+    struct scene *f = *state;
+    struct mass_options options = options_of(false, NOW + 1);
+    struct mass_list list = {0};
+    struct progress p = {0};
+    struct mass_totals totals;
+    struct uuid ids[4];
+
+    options.threads = 3;
+    scene_member(f, "ada");
+    add_strangers(&list, 4 * MASS_CHUNK);
+    for (int i = 0; i < 4; i++) {
+        ids[i] = uuid_at(NOW - 2 + i + i / 2);
+        add_user_like_ada(f, &ids[i], arena_printf(&f->a, "u%d@example.com", i));
+        list.entries[i * MASS_CHUNK].id = ids[i];
+    }
+    assert_done(mass_list_run(f->s, &f->actor, &options, &list, note_progress, &p, &totals));
+    expect_totals(totals, 4 * MASS_CHUNK, 4, 4 * MASS_CHUNK - 4, 4, 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(sessions_of(&list, &ids[i]), 1);
+    assert_int_equal(p.calls, 4);
+    assert_int_equal(p.done, 4 * MASS_CHUNK);
+    assert_int_equal(scene_notices(f, "sessions_revoked"), 4);
+    mass_list_free(&list);
+}
 
 /* As many statements for three hundred users as for three. */
 static void test_statements_do_not_grow(void **state)
@@ -314,8 +358,7 @@ static void test_statements_do_not_grow(void **state)
         for (int i = 0; i < n; i++) {
             struct uuid id = uuid_at(NOW);
             char *email = arena_printf(&f->a, "u%d.%d@example.com", n, i);
-            scene_run(f, many_users_sql, PARAMS(P_ID(&id), P_TEXT(str_of(email))));
-            scene_begin(f, &id, NOW);
+            add_user_like_ada(f, &id, email);
             assert_done(mass_list_add(&list, str_of(email), 1));
         }
         scene_count_statements(f);
@@ -342,6 +385,7 @@ int main(void)
         SCENE_BOTH(test_tokens_end),
         SCENE_BOTH(test_chunks),
         SCENE_BOTH(test_stopped_and_completed),
+        SCENE_BOTH(test_threads),
         SCENE_BOTH(test_statements_do_not_grow),
     };
     return SCENE_RUN(tests);

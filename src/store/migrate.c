@@ -47,19 +47,41 @@ static int read_applied(struct store_txn *t, struct migration_run *run)
     return r;
 }
 
-/* The script with {{serial}} in the engine's words. */
+static const char serial_mark[] = "{{serial}}", only_mark[] = "{{postgresql:", end_mark[] = ":}}";
+
+/* A part of the script that is for PostgreSQL alone; *sql moves past it. */
+static int expand_only(const struct store_driver *driver, const char **sql, struct buf *out)
+{
+    const char *from = *sql + strlen(only_mark), *end = strstr(from, end_mark);
+
+    if (!end)
+        return fault_set(FAULT_INTERNAL, "a migration's %s does not end", only_mark);
+    if (driver == &store_postgres)
+        buf_add(out, from, (size_t)(end - from));
+    *sql = end + strlen(end_mark);
+    return 0;
+}
+
+/* The script in the engine's words. */
 static int expand(const struct store_driver *driver, const char *sql, struct buf *out)
 {
-    static const char mark[] = "{{serial}}";
     const char *at;
+    int r = 0;
 
-    while ((at = strstr(sql, mark)) != NULL) {
+    while (r == 0 && (at = strstr(sql, "{{")) != NULL) {
         buf_add(out, sql, (size_t)(at - sql));
-        buf_add_str(out, str_of(driver->serial));
-        sql = at + strlen(mark);
+        sql = at;
+        if (str_has_prefix(str_of(at), str_of(serial_mark))) {
+            buf_add_str(out, str_of(driver->serial));
+            sql += strlen(serial_mark);
+        } else if (str_has_prefix(str_of(at), str_of(only_mark))) {
+            r = expand_only(driver, &sql, out);
+        } else {
+            r = fault_set(FAULT_INTERNAL, "a migration holds an unknown mark: %.20s", at);
+        }
     }
     buf_add_str(out, str_of(sql));
-    return buf_cstr(out) ? 0 : buf_fault(out);
+    return r != 0 ? r : buf_cstr(out) ? 0 : buf_fault(out);
 }
 
 static int apply(struct store_txn *t, const struct store_migration *m)

@@ -52,6 +52,25 @@ static void test_edited_migration_is_named(void **state)
     assert_null(s);
 }
 
+static void test_a_part_for_one_engine(void **state)
+{
+    static const struct store_migration one = {
+        2, "0002_more.sql", "b2",
+        "CREATE TABLE more (n BIGINT);{{postgresql: INSERT INTO more VALUES (1); :}}"
+        "INSERT INTO more VALUES (2);"};
+    static const char *const wrong[] = {"{{postgresql: INSERT", "{{other}}"};
+    struct fixture *f = *state;
+    struct store *s = NULL;
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct store_migration m = {2, "0002_more.sql", "b2", wrong[i]};
+        assert_int_equal(try_open(f, &m, NULL, &s), FAULT_INTERNAL);
+    }
+    assert_done(try_open(f, &one, NULL, &s));
+    assert_int_equal(fixture_number(s, "SELECT SUM(n) FROM more"), f->postgres ? 3 : 2);
+    store_close(s);
+}
+
 static void test_failing_migration_leaves_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -160,6 +179,7 @@ int main(void)
         FIXTURE_BOTH_EMPTY(test_older_binary_refuses_newer_schema),
         FIXTURE_BOTH(test_edited_migration_is_named),
         FIXTURE_BOTH(test_failing_migration_leaves_nothing),
+        FIXTURE_BOTH(test_a_part_for_one_engine),
         FIXTURE_BOTH_EMPTY(test_concurrent_open_of_an_empty_database),
         FIXTURE_BOTH_EMPTY(test_the_embedded_schema),
         cmocka_unit_test(test_url),
