@@ -5,8 +5,6 @@
 #include "base/fault.h"
 #include "http/docs_page.h"
 
-enum { METRICS_MAX = 4 * 1024 * 1024, JWKS_MAX = 64 * 1024 };
-
 struct checks_view {
     struct str database, feed, draining;
 };
@@ -69,14 +67,8 @@ static int get_ready(struct call *call)
 
 static int get_metrics(struct call *call)
 {
-    struct buf out = buf_init(METRICS_MAX);
-
-    metrics_write(app_of(call), &out);
-    int r = buf_fault(&out);
-    if (r == 0)
-        r = call_reply_body(call, "text/plain; version=0.0.4; charset=utf-8", &out);
-    buf_free(&out);
-    return r;
+    metrics_write(app_of(call), &call->reply->body);
+    return call_reply_written(call, "text/plain; version=0.0.4; charset=utf-8");
 }
 
 static int get_openapi(struct call *call)
@@ -104,13 +96,9 @@ static int get_docs(struct call *call)
 
 static int get_jwks(struct call *call)
 {
-    struct buf out = buf_init(JWKS_MAX);
-    int r = jwt_jwks(app_of(call)->sessions->jwt, &out);
+    int r = jwt_jwks(app_of(call)->sessions->jwt, &call->reply->body);
 
-    if (r == 0)
-        r = call_reply_body(call, "application/jwk-set+json", &out);
-    buf_free(&out);
-    return r;
+    return r ? r : call_reply_written(call, "application/jwk-set+json");
 }
 
 /* RFC 9116: contacts in order of preference, and until when this holds. */

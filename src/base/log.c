@@ -296,12 +296,19 @@ void log_message(enum log_level level, const char *format, ...)
     log_end(&l);
 }
 
-void log_fault(const char *doing, int fault)
+void log_fault_of(const char *doing, int fault, const struct uuid *id)
 {
     struct log_line l;
 
     log_begin(&l, LOG_ERROR, doing);
     log_field_str(&l, "fault", str_of(fault_name(fault)));
     log_field_str(&l, "detail", str_of(fault_message()));
+    if (id)
+        log_field_uuid(&l, "id", id);
     log_end(&l);
+}
+
+void log_fault(const char *doing, int fault)
+{
+    log_fault_of(doing, fault, NULL);
 }

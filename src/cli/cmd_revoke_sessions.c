@@ -104,8 +104,9 @@ static int confirm(const struct mass_totals *totals)
 {
     char answer[8];
 
-    fprintf(stderr, "End %lld sessions of %lld users (%lld unknown)? [y/N] ",
-            (long long)totals->sessions, (long long)totals->users_with_sessions,
+    fprintf(stderr, "End %lld session%s of %lld user%s (%lld unknown)? [y/N] ",
+            (long long)totals->sessions, totals->sessions == 1 ? "" : "s",
+            (long long)totals->users_with_sessions, totals->users_with_sessions == 1 ? "" : "s",
             (long long)totals->unknown);
     fflush(stderr);
     if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))

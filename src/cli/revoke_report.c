@@ -110,20 +110,31 @@ static void print_lost(const struct mass_list *list)
         fprintf(stderr, "... and %zu more\n", lost - listed);
 }
 
+/* Where nobody is known, it is the wrong list or, more likely, the wrong database. */
+static int judge(const struct mass_totals *t)
+{
+    if (t->requested == 0 || t->matched > 0)
+        return EXIT_DONE;
+    return cli_fail(EXIT_FAILED, "no user of the list is in the database; is it the right one?");
+}
+
 int revoke_report_print(const struct revoke_run *run, const struct mass_list *list)
 {
     const struct mass_totals *t = &run->totals;
 
-    if (cli_has(run->cli, "json"))
-        return print_json(run, list);
+    if (cli_has(run->cli, "json")) {
+        int exit_code = print_json(run, list);
+        return exit_code ? exit_code : judge(t);
+    }
     print_lost(list);
-    printf("%s %lld sessions of %lld users; %lld of %lld users found, %zu repeated.\n",
+    printf("%s %lld session%s of %lld user%s; %lld of %lld users found, %zu repeated.\n",
            run->options.dry_run ? "Would end" : "Ended", (long long)t->sessions,
-           (long long)t->users_with_sessions, (long long)t->matched, (long long)t->requested,
+           t->sessions == 1 ? "" : "s", (long long)t->users_with_sessions,
+           t->users_with_sessions == 1 ? "" : "s", (long long)t->matched, (long long)t->requested,
            mass_list_count(list, MASS_DUPLICATE));
     if (run->path[0])
         printf("Report: %s\n", run->path);
-    return EXIT_DONE;
+    return judge(t);
 }
 
 static int flush(int fd, struct buf *out)

@@ -87,10 +87,7 @@ int call_reply_empty(struct call *call)
     return 0;
 }
 
-int call_reply_body(struct call *call, const char *media_type, struct buf *body)
+int call_reply_written(struct call *call, const char *media_type)
 {
-    buf_free(&call->reply->body);
-    call->reply->body = *body;
-    *body = buf_init(0);
     return finish(call, media_type);
 }

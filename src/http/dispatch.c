@@ -187,7 +187,7 @@ static void reply_with(struct call *call, int r)
     struct http_reply *reply = call->reply;
 
     if (r < 0) {
-        log_fault("a request failed", r);
+        log_fault_of("a request failed", r, &call->request->id);
         buf_reset(&reply->headers);
         call->problem_detail = call->problem_field = STR("");
         if (r == FAULT_UNAVAILABLE)
@@ -363,7 +363,7 @@ static enum http_lane run(void *context, struct http_request *r, struct http_rep
         result = record(d, call);
     if (call->streaming) {
         if (result < 0)
-            log_fault("a streamed reply was cut off", result);
+            log_fault_of("a streamed reply was cut off", result, &call->request->id);
         return LANE_EVENT;
     }
     if (result)

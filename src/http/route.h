@@ -131,8 +131,8 @@ int call_reply_list(struct call *call, const void *items, size_t n, struct str c
 /* Replies with the row's status and no body. */
 int call_reply_empty(struct call *call);
 
-/* Replies with the row's status and a body of this media type, taken over from *body. */
-int call_reply_body(struct call *call, const char *media_type, struct buf *body);
+/* Replies with the row's status and what was written to call->reply->body, of this media type. */
+int call_reply_written(struct call *call, const char *media_type);
 
 /* Sends the row's status and all headers; the body follows by http_stream_write. On workers. */
 int call_stream_begin(struct call *call, const char *media_type);

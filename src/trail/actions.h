@@ -31,7 +31,6 @@
     X(MFA_ENABLE, "mfa.enable", "a second factor was activated")                                   \
     X(MFA_DISABLE, "mfa.disable", "a second factor was removed")                                   \
     X(MFA_RECOVERY, "mfa.recovery", "a recovery code was used")                                    \
-    X(MFA_RENEW, "mfa.renew", "recovery codes were made anew")                                     \
     X(PREFERENCES_UPDATE, "preferences.update", "what a user wants to be told was changed")        \
     X(ADMIN_REQUEST, "admin.request", "an administrative route was called")                        \
     X(SERVER_START, "server.start", "a server began to serve")                                     \

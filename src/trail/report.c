@@ -81,8 +81,9 @@ static void format_extent(const struct trail_report *r, struct buf *out)
         buf_printf(out, "%lld records read, up to %lld, head %s.\n", (long long)r->records,
                    (long long)r->head, mac);
     if (r->last_checkpoint)
-        buf_printf(out, "%lld checkpoints agree, the last of them with record %lld.\n",
-                   (long long)r->checkpoints, (long long)r->last_checkpoint);
+        buf_printf(out, "%lld checkpoint%s, the last of them with record %lld.\n",
+                   (long long)r->checkpoints, r->checkpoints == 1 ? " agrees" : "s agree",
+                   (long long)r->last_checkpoint);
     if (r->unfinished_line)
         buf_printf(out, "The checkpoints end in an unfinished line, which was left out.\n");
 }

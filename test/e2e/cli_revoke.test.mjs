@@ -117,6 +117,7 @@ forEachStore((store) => {
                 [1, /nothing was changed/, one, 'n\n'],
                 [1, /nothing was changed/, one, ''],
                 [1, /nothing was changed/, one, '\n'],
+                [1, /no user of the list is in the database/, ['--users', 'nobody@example.com', '--reason', 'x', '--dry-run']],
             ];
             for (const [code, said, args, input = ''] of cases) {
                 const result = await revoke(args, { input });
@@ -128,7 +129,7 @@ forEachStore((store) => {
 
             const yes = await revoke(one, { input: 'y\n' });
             assert.equal(yes.code, 0, yes.stderr);
-            assert.match(yes.stderr, /End 1 sessions of 1 users/);
+            assert.match(yes.stderr, /End 1 session of 1 user/);
             assert.doesNotMatch(yes.stderr, /\r\[/, 'no progress bar without a terminal');
             assert.deepEqual(await alive(), [false]);
         });

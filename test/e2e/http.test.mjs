@@ -296,6 +296,9 @@ forEachStore((store) => {
             assert.equal(status, 200);
             assert.match(headers['content-type'], /^application\/json/);
             assert.match(document.openapi, /^3\.1\./);
+            // However small the answer before it on the same connection was.
+            const kept = await server.raw(['GET /.well-known/jwks.json HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /openapi.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n']);
+            assert.equal(kept.match(/HTTP\/1\.1 200/g).length, 2);
             const open = new Set();
             let count = 0;
             for (const [template, item] of Object.entries(document.paths)) {

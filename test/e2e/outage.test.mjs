@@ -39,6 +39,10 @@ const storeOn = ({ url }) => ({
     },
 });
 
+/* Whoever has an answer's requestId finds the reason. */
+const reasonIsLogged = (server, id) => 
+    server.waitForLine('the reason in the log', (line) => line.event === 'a request failed' && line.id === id && line.fault === 'unavailable' && line.detail);
+
 const skip = stores.length < 2 ? 'needs PostgreSQL' : false;
 
 test('the database goes and comes back: 503, and nothing wrong in between', { skip }, async () => {
@@ -64,6 +68,7 @@ test('the database goes and comes back: 503, and nothing wrong in between', { sk
                 for (const [method, target, more] of down) {
                     const answer = await ask(method, target, more);
                     assert.equal(answer.status, 503, `${method} ${target} ${JSON.stringify(answer.body)}`);
+                    if (answer.body.requestId) await reasonIsLogged(server, answer.body.requestId);
                 }
                 // Within the five seconds a token that was good may pass; after them none does.
                 const stale = await waitFor('tokens to be refused', async () => {
