@@ -51,7 +51,7 @@ void log_message(enum log_level level, const char *format, ...)
 /* Logs a fault with what it was about, at the edge that met it. */
 void log_fault(const char *doing, int fault);
 
-/* The same with the id of the request that it befell, under the name that the request's own line has. */
+/* The same with the id of the request that it befell, as in the line of the request itself. */
 void log_fault_of(const char *doing, int fault, const struct uuid *id);
 
 #endif
