@@ -318,7 +318,7 @@ static void test_parallel_guesses(void **state)
     storm.user = identity_read(f, &id);
     storm.user.failed_logins = 0; /* stale for everyone */
     assert_int_equal(pthread_create(&flusher, NULL, storm_flush, &storm), 0);
-    identity_parallel(THREADS, storm_guess, &storm);
+    fixture_parallel(THREADS, storm_guess, &storm);
     pthread_join(flusher, NULL);
     assert_int_equal(storm.wrong, 0);
     assert_int_equal(storm.verified + storm.refused, THREADS * 20);
@@ -345,5 +345,5 @@ int main(void)
         IDENTITY_BOTH(test_parallel_guesses),
     };
 
-    return IDENTITY_RUN(tests);
+    return FIXTURE_RUN(tests);
 }

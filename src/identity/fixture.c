@@ -3,7 +3,7 @@
 #include "crypto/init.h"
 #include "identity/tenant.h"
 
-enum { POOL = 6, ARENA_MAX = 16 * 1024 * 1024, THREADS_MAX = 64 };
+enum { ARENA_MAX = 16 * 1024 * 1024 };
 
 static int hold_job(struct store_txn *t, void *arg)
 {
@@ -49,15 +49,15 @@ void identity_end(struct identity_fixture *f, int result)
     assert_int_equal(end(f, result), result);
 }
 
-static int setup(struct identity_fixture *f, void **state)
+static int make(void **state, bool postgres)
 {
+    struct identity_fixture *f = calloc(1, sizeof *f);
     struct store_txn *t;
 
+    assert_non_null(f);
     assert_done(crypto_init());
-    f->s = f->base->s = NULL;
-    struct store_options o = {.url = f->base->url, .pool = POOL, .timeout_ms = 20000};
-    assert_done(store_open(&o, &f->s));
-    f->base->s = f->s;
+    f->base = fixture_new(postgres);
+    f->s = f->base->s = fixture_node(f->base);
     f->a = arena_init(ARENA_MAX);
     sem_init(&f->begun, 0, 0);
     sem_init(&f->ended, 0, 0);
@@ -68,39 +68,28 @@ static int setup(struct identity_fixture *f, void **state)
     return 0;
 }
 
-static int make(void **state, int (*empty)(void **state))
-{
-    struct identity_fixture *f = calloc(1, sizeof *f);
-    void *base = NULL;
-
-    assert_non_null(f);
-    assert_int_equal(empty(&base), 0);
-    f->base = base;
-    return setup(f, state);
-}
-
 int identity_sqlite(void **state)
 {
-    return make(state, fixture_sqlite_empty);
+    return make(state, false);
 }
 
 int identity_postgres(void **state)
 {
-    return make(state, fixture_postgres_empty);
+    return make(state, true);
 }
 
 int identity_release(void **state)
 {
     struct identity_fixture *f = *state;
-    void *base = f->base;
 
     if (f->t) /* a test that failed left it open */
         end(f, 1);
     arena_free(&f->a);
     sem_destroy(&f->begun);
     sem_destroy(&f->ended);
+    fixture_free(f->base);
     free(f);
-    return fixture_release(&base);
+    return 0;
 }
 
 struct uuid identity_user(struct identity_fixture *f, const char *name, enum role role)
@@ -123,15 +112,4 @@ struct user identity_read(struct identity_fixture *f, const struct uuid *id)
     assert_done(user_find(identity_begin(f), &f->a, NULL, id, &user));
     identity_end(f, 0);
     return user;
-}
-
-void identity_parallel(size_t n, void *(*thread)(void *arg), void *arg)
-{
-    pthread_t threads[THREADS_MAX];
-
-    assert_true(n <= THREADS_MAX);
-    for (size_t i = 0; i < n; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, thread, arg), 0);
-    for (size_t i = 0; i < n; i++)
-        pthread_join(threads[i], NULL);
 }

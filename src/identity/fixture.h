@@ -14,9 +14,6 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-/* The tests' time, in the middle of an hour. */
-#define NOW ((int64_t)1700000000 * 1000)
-
 struct identity_fixture {
     struct fixture *base;
     struct store *s;
@@ -44,18 +41,6 @@ struct uuid identity_user(struct identity_fixture *f, const char *name, enum rol
 /* Reads the user anew. */
 struct user identity_read(struct identity_fixture *f, const struct uuid *id);
 
-/* Runs thread(arg) on n threads at once. */
-void identity_parallel(size_t n, void *(*thread)(void *arg), void *arg);
-
-#define IDENTITY_BOTH(f)                                                                           \
-    {#f " on sqlite", f, identity_sqlite, identity_release, NULL},                                 \
-    {                                                                                              \
-#f " on postgresql", f, identity_postgres, identity_release, NULL                          \
-    }
-
-/* Runs the tests; those on PostgreSQL where there is one. */
-#define IDENTITY_RUN(tests)                                                                        \
-    (fixture_has_postgres() ? (void)0 : cmocka_set_skip_filter("*on postgresql"),                  \
-     cmocka_run_group_tests(tests, NULL, NULL))
+#define IDENTITY_BOTH(f) FIXTURE_EACH(f, identity)
 
 #endif

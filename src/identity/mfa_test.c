@@ -270,7 +270,7 @@ static void run_race(struct race *race)
     enum { THREADS = 24 };
 
     race->won = race->wrong = race->other = 0;
-    identity_parallel(THREADS, check_main, race);
+    fixture_parallel(THREADS, check_main, race);
     assert_int_equal(race->won, 1);
     assert_int_equal(race->wrong, THREADS - 1);
 }
@@ -306,5 +306,5 @@ int main(void)
         IDENTITY_BOTH(test_one_code_many_threads),
     };
 
-    return IDENTITY_RUN(tests);
+    return FIXTURE_RUN(tests);
 }

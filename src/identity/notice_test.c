@@ -182,5 +182,5 @@ int main(void)
         IDENTITY_BOTH(test_devices),
     };
 
-    return IDENTITY_RUN(tests);
+    return FIXTURE_RUN(tests);
 }

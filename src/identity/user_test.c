@@ -248,7 +248,7 @@ static void test_last_operator_under_concurrency(void **state)
             snprintf(name, sizeof name, "op%d-%d", round, i);
             race.ids[i] = identity_user(f, name, ROLE_OPERATOR);
         }
-        identity_parallel(8, drop_operator, &race);
+        fixture_parallel(8, drop_operator, &race);
         /* In the rounds after the first there is one operator more: the one that was left. */
         assert_int_equal(race.other, 0);
         assert_int_equal(race.done, round == 0 ? 7 : race.done);
@@ -282,7 +282,7 @@ static void test_one_address_many_inserts(void **state)
     struct identity_fixture *f = *state;
     struct race race = {.f = f};
 
-    identity_parallel(16, insert_same, &race);
+    fixture_parallel(16, insert_same, &race);
     assert_int_equal(race.done, 1);
     assert_int_equal(race.refused, 15);
 }
@@ -404,5 +404,5 @@ int main(void)
         IDENTITY_BOTH(test_delete_takes_all_along),
     };
 
-    return IDENTITY_RUN(tests);
+    return FIXTURE_RUN(tests);
 }

@@ -246,7 +246,7 @@ static void test_bootstrap_at_once(void **state)
 {
     struct scene *f = *state;
 
-    scene_parallel(6, bootstrap, f);
+    fixture_parallel(6, bootstrap, f);
     assert_int_equal(scene_number(f, "SELECT count(*) FROM users"), 1);
 }
 
@@ -342,5 +342,5 @@ int main(void)
         SCENE_BOTH(test_audit),
         SCENE_BOTH(test_reaping),
     };
-    return SCENE_RUN(tests);
+    return FIXTURE_RUN(tests);
 }

@@ -97,7 +97,7 @@ static void test_order_is_that_of_commits(void **state)
     pthread_t thread;
 
     assert_int_equal(pthread_create(&thread, NULL, read_along, &reader), 0);
-    scene_parallel(THREADS, append_many, f);
+    fixture_parallel(THREADS, append_many, f);
     atomic_store(&reader.stop, true);
     pthread_join(thread, NULL);
     assert_int_equal(reader.seen, THREADS * APPENDS);
@@ -159,19 +159,19 @@ static void test_follower_sees_others(void **state)
     assert_true(gate_family_ended(other.s->gate, &before));
 
     append(f, &family, later, feed_family);
-    scene_await(atomic_load(&heard.families) == 2);
+    fixture_await(atomic_load(&heard.families) == 2);
     assert_true(gate_family_ended(other.s->gate, &family));
     assert_true(uuid_eq(&heard.family, &family));
 
     put_account(other.s->gate, &user);
     put_account(other.s->gate, &third);
     append(f, &user, later, feed_user);
-    scene_await(atomic_load(&heard.users) == 1);
+    fixture_await(atomic_load(&heard.users) == 1);
     assert_false(holds_account(other.s->gate, &user));
     assert_true(holds_account(other.s->gate, &third));
 
     append(f, NULL, later, NULL);
-    scene_await(atomic_load(&heard.all) == 1);
+    fixture_await(atomic_load(&heard.all) == 1);
     assert_false(holds_account(other.s->gate, &third));
     scene_node_close(&other);
 }
@@ -232,7 +232,7 @@ static void test_follower_over_a_reaping(void **state)
     assert_done(feed_reap(f->node.store, NOW, 100, &deleted));
     assert_int_equal(deleted, 1);
     append(f, &second, later, feed_family);
-    scene_await(gate_family_ended(other.s->gate, &second));
+    fixture_await(gate_family_ended(other.s->gate, &second));
     scene_node_close(&other);
 }
 
@@ -263,5 +263,5 @@ int main(void)
         SCENE_BOTH(test_follower_over_a_reaping),
         SCENE_BOTH(test_rolled_back),
     };
-    return SCENE_RUN(tests);
+    return FIXTURE_RUN(tests);
 }

@@ -330,7 +330,7 @@ static void test_parallel_guesses(void **state)
 {
     struct guessing g = {.f = *state};
 
-    scene_parallel(10, guess, &g);
+    fixture_parallel(10, guess, &g);
     assert_int_equal(atomic_load(&g.admitted), 5);
 }
 
@@ -366,5 +366,5 @@ int main(void)
         {"parallel guesses", test_parallel_guesses, scene_sqlite, scene_release, NULL},
         SCENE_BOTH(test_verify_password),
     };
-    return SCENE_RUN(tests);
+    return FIXTURE_RUN(tests);
 }

@@ -214,7 +214,7 @@ static void test_tokens_end(void **state)
     expect_totals(run(f, &list, false, now), 1, 1, 0, 2, 1);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(access_check_blocking(f->s, tokens[i], ahead, &access), ACCESS_REVOKED);
-        scene_await(access_check_blocking(other.s, tokens[i], ahead, &access) == ACCESS_REVOKED);
+        fixture_await(access_check_blocking(other.s, tokens[i], ahead, &access) == ACCESS_REVOKED);
     }
     assert_int_equal(access_check_blocking(f->s, tokens[2], ahead, &access), 0);
     mass_list_free(&list);
@@ -388,5 +388,5 @@ int main(void)
         SCENE_BOTH(test_threads),
         SCENE_BOTH(test_statements_do_not_grow),
     };
-    return SCENE_RUN(tests);
+    return FIXTURE_RUN(tests);
 }

@@ -402,7 +402,7 @@ static void test_parallel(void **state)
 
     for (uint32_t n = 0; n < ROUNDS; n++) {
         aim(&r, f, &family, n);
-        scene_parallel(PARALLEL, race, &r);
+        fixture_parallel(PARALLEL, race, &r);
         assert_int_equal(atomic_load(&r.granted), PARALLEL);
         assert_int_equal(generation(f), n + 1);
     }
@@ -437,7 +437,7 @@ static void test_revocation_wins(void **state)
     for (int round = 0; round < ROUNDS * 4; round++) {
         struct session_family family = scene_begin(f, &user, NOW);
         aim(&r, f, &family, 0);
-        scene_parallel(4, race_and_revoke, &r);
+        fixture_parallel(4, race_and_revoke, &r);
         assert_int_equal(atomic_load(&r.other), 0);
         assert_int_equal(atomic_load(&r.granted) + atomic_load(&r.revoked), 3);
         assert_true(gate_family_ended(f->s->gate, &family.id));
@@ -468,5 +468,5 @@ int main(void)
         SCENE_BOTH(test_parallel),
         SCENE_BOTH(test_revocation_wins),
     };
-    return SCENE_RUN(tests);
+    return FIXTURE_RUN(tests);
 }

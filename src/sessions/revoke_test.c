@@ -211,10 +211,10 @@ static void test_seen_by_another_node(void **state)
     assert_int_equal(access_check_blocking(other.s, first, now, &access), 0);
     assert_int_equal(access_check_blocking(other.s, second, now, &access), 0);
     assert_done(session_revoke_family(f->s, &f->actor, NULL, &one.id, STR("x"), now, &n));
-    scene_await(access_check_blocking(other.s, first, now, &access) == ACCESS_REVOKED);
+    fixture_await(access_check_blocking(other.s, first, now, &access) == ACCESS_REVOKED);
     assert_int_equal(access_check_blocking(other.s, second, now, &access), 0);
     assert_done(session_revoke_user(f->s, &f->actor, NULL, &bob, STR("x"), now, &n));
-    scene_await(access_check_blocking(other.s, second, now, &access) == ACCESS_REVOKED);
+    fixture_await(access_check_blocking(other.s, second, now, &access) == ACCESS_REVOKED);
     scene_node_close(&other);
 }
 
@@ -252,5 +252,5 @@ int main(void)
         SCENE_BOTH(test_expired),         SCENE_BOTH(test_seen_by_another_node),
         SCENE_BOTH(test_access_outcomes),
     };
-    return SCENE_RUN(tests);
+    return FIXTURE_RUN(tests);
 }

@@ -4,9 +4,8 @@
 #include "identity/tenant.h"
 
 #include <stdatomic.h>
-#include <time.h>
 
-enum { POOL = 6, TIMEOUT_MS = 20000, ARENA_MAX = 16 << 20, THREADS_MAX = 64 };
+enum { ARENA_MAX = 16 << 20 };
 
 #define DIGITS_32 "0123456789abcdef0123456789abcdef"
 
@@ -37,9 +36,8 @@ static void open_keys(struct scene *f, struct scene_node *node)
 struct scene_node scene_node_open(struct scene *f)
 {
     struct scene_node node = {0};
-    struct store_options o = {.url = f->base->url, .pool = POOL, .timeout_ms = TIMEOUT_MS};
 
-    assert_done(store_open(&o, &node.store));
+    node.store = fixture_node(f->base);
     open_keys(f, &node);
     return node;
 }
@@ -59,14 +57,12 @@ static int tenants_job(struct store_txn *t, void *arg)
     return r ? r : tenant_insert(t, STR("Other"), NOW, &f->other);
 }
 
-static int make(void **state, int (*empty)(void **state))
+static int make(void **state, bool postgres)
 {
     struct scene *f = calloc(1, sizeof *f);
-    void *base = NULL;
 
     assert_non_null(f);
-    assert_int_equal(empty(&base), 0);
-    f->base = base;
+    f->base = fixture_new(postgres);
     assert_done(crypto_init());
     configure(f);
     f->node = scene_node_open(f);
@@ -80,25 +76,25 @@ static int make(void **state, int (*empty)(void **state))
 
 int scene_sqlite(void **state)
 {
-    return make(state, fixture_sqlite_empty);
+    return make(state, false);
 }
 
 int scene_postgres(void **state)
 {
-    return make(state, fixture_postgres_empty);
+    return make(state, true);
 }
 
 int scene_release(void **state)
 {
     struct scene *f = *state;
-    void *base = f->base;
 
     scene_node_close(&f->node);
     arena_free(&f->a);
     config_publish(NULL);
     config_free(f->config);
+    fixture_free(f->base);
     free(f);
-    return fixture_release(&base);
+    return 0;
 }
 
 struct adding {
@@ -186,10 +182,7 @@ struct session_grant scene_grant(struct scene *f, const struct session_family *f
 
 int64_t scene_run(struct scene *f, const char *sql, const struct store_param *params, size_t n)
 {
-    int64_t changed = -1;
-
-    assert_done(store_run(f->node.store, sql, &changed, params, n));
-    return changed;
+    return fixture_run(f->node.store, sql, params, n);
 }
 
 int64_t scene_number(struct scene *f, const char *sql)
@@ -262,20 +255,4 @@ void scene_count_statements(struct scene *f)
 int64_t scene_statements(void)
 {
     return atomic_load(&statements);
-}
-
-void scene_parallel(size_t n, void *(*thread)(void *arg), void *arg)
-{
-    pthread_t threads[THREADS_MAX];
-
-    assert_true(n <= THREADS_MAX);
-    for (size_t i = 0; i < n; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, thread, arg), 0);
-    for (size_t i = 0; i < n; i++)
-        pthread_join(threads[i], NULL);
-}
-
-void scene_pause(void)
-{
-    nanosleep(&(struct timespec){0, 1000000}, NULL);
 }

@@ -12,9 +12,6 @@
 
 #include <pthread.h>
 
-/* The tests' time, in the middle of an hour. */
-#define NOW ((int64_t)1700000000 * 1000)
-
 enum { SCENE_DAY = 24 * 3600 * 1000 };
 
 /* One process of an installation. */
@@ -71,29 +68,6 @@ int64_t scene_records(struct scene *f, const char *action);
 void scene_count_statements(struct scene *f);
 int64_t scene_statements(void);
 
-/* Runs thread(arg) on n threads at once. */
-void scene_parallel(size_t n, void *(*thread)(void *arg), void *arg);
-
-/* Waits until expression holds; fails the test after ten seconds. */
-#define scene_await(expression)                                                                    \
-    do {                                                                                           \
-        for (int tries = 0; !(expression); tries++) {                                              \
-            if (tries == 10000)                                                                    \
-                fail_msg("never: %s", #expression);                                                \
-            scene_pause();                                                                         \
-        }                                                                                          \
-    } while (0)
-void scene_pause(void);
-
-#define SCENE_BOTH(f)                                                                              \
-    {#f " on sqlite", f, scene_sqlite, scene_release, NULL},                                       \
-    {                                                                                              \
-#f " on postgresql", f, scene_postgres, scene_release, NULL                                \
-    }
-
-/* Runs the tests; those on PostgreSQL where there is one. */
-#define SCENE_RUN(tests)                                                                           \
-    (fixture_has_postgres() ? (void)0 : cmocka_set_skip_filter("*on postgresql"),                  \
-     cmocka_run_group_tests(tests, NULL, NULL))
+#define SCENE_BOTH(f) FIXTURE_EACH(f, scene)
 
 #endif

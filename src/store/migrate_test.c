@@ -183,10 +183,9 @@ int main(void)
         FIXTURE_BOTH_EMPTY(test_concurrent_open_of_an_empty_database),
         FIXTURE_BOTH_EMPTY(test_the_embedded_schema),
         cmocka_unit_test(test_url),
-        cmocka_unit_test_setup_teardown(test_modes_of_files, fixture_sqlite_empty, fixture_release),
+        cmocka_unit_test_setup_teardown(test_modes_of_files, fixture_empty_sqlite,
+                                        fixture_empty_release),
     };
 
-    if (!fixture_has_postgres())
-        cmocka_set_skip_filter("*on postgresql");
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return FIXTURE_RUN(tests);
 }

@@ -412,9 +412,7 @@ int main(int argc, char **argv)
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0)
         return 2;
-    if (!fixture_has_postgres())
-        cmocka_set_skip_filter("*on postgresql");
     if (argc == 2 && strcmp(argv[1], "outages") == 0)
-        return cmocka_run_group_tests(outages, NULL, NULL);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+        return FIXTURE_RUN(outages);
+    return FIXTURE_RUN(tests);
 }

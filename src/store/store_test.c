@@ -663,7 +663,5 @@ int main(void)
         FIXTURE_BOTH(test_more_statements_than_are_kept),
     };
 
-    if (!fixture_has_postgres())
-        cmocka_set_skip_filter("*on postgresql");
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return FIXTURE_RUN(tests);
 }

@@ -3,14 +3,14 @@
 
 static const struct trail_actor ada = {.label = STR_INIT("ada@example.com")};
 
-static int append(const struct fixture *f, struct trail_event event)
+static int append(const struct trail_fixture *f, struct trail_event event)
 {
     return trail_append_now(f->trail, &ada, &event);
 }
 
-static int64_t records(struct fixture *f)
+static int64_t records(struct trail_fixture *f)
 {
-    struct trail_report r = fixture_verify(f, f->trail, NULL);
+    struct trail_report r = trail_fixture_verify(f, f->trail, NULL);
 
     assert_true(r.intact);
     return r.records;
@@ -35,7 +35,7 @@ static void test_actions_are_a_table(void **state)
 
 static void test_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     static char big[64 * 1024];
     struct trail_event e = {.action = TRAIL_USER_LOGIN};
     struct trail_actor a = ada;
@@ -72,7 +72,7 @@ static void test_refused(void **state)
 
 static void test_longest_and_hostile_text(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     static char big[TRAIL_DETAIL_MAX];
     struct trail_event e = {.action = TRAIL_USER_LOGIN};
     struct trail_actor a = {.label =
@@ -93,7 +93,7 @@ static void test_longest_and_hostile_text(void **state)
 }
 
 struct pair {
-    const struct fixture *f;
+    const struct trail_fixture *f;
     int result;
 };
 
@@ -110,7 +110,7 @@ static int two_then_result(struct store_txn *txn, void *arg)
 
 static void test_goes_with_its_transaction(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     struct pair p = {f, 7};
 
     assert_int_equal(store_write(f->s, two_then_result, &p), 7);
@@ -132,45 +132,47 @@ static void test_a_damaged_head_is_not_continued(void **state)
         "UPDATE trail_head SET mac = seal", "UPDATE trail_head SET key_id = 'ffffffff'",
         "UPDATE trail_head SET seal = ''",
     };
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     struct trail_event e = {.action = TRAIL_USER_LOGIN};
 
-    fixture_fill(f->trail, f->s, 3);
-    fixture_keep(f);
+    trail_fixture_fill(f->trail, f->s, 3);
+    trail_fixture_keep(f);
     for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
-        if (f->postgres && strstr(edits[i], "''"))
+        if (f->base->postgres && strstr(edits[i], "''"))
             continue; /* there a text is no BYTEA */
-        fixture_run(f, edits[i]);
+        trail_fixture_alter(f, edits[i]);
         assert_int_equal(append(f, e), FAULT_STORE);
         assert_non_null(strstr(fault_message(), "the trail's head"));
-        fixture_put_back(f);
+        trail_fixture_put_back(f);
     }
     assert_done(append(f, e));
     /* An authentic head that is older than the records. */
-    fixture_run(f, "DELETE FROM trail_head");
-    fixture_run(f, "INSERT INTO trail_head SELECT * FROM kept_head");
+    trail_fixture_alter(f, "DELETE FROM trail_head");
+    trail_fixture_alter(f, "INSERT INTO trail_head SELECT * FROM kept_head");
     assert_int_equal(append(f, e), FAULT_STORE);
-    fixture_put_back(f);
+    trail_fixture_put_back(f);
     assert_int_equal(records(f), 3);
 }
 
 static void test_key_rotation(void **state)
 {
-    struct fixture *f = *state;
-    struct trail *without = fixture_trail(f, f->s, fixture_secrets[1], NULL, 0);
-    struct trail *with = fixture_trail(f, f->s, fixture_secrets[1], fixture_secrets, 1);
-    struct trail *third = fixture_trail(f, f->s, fixture_secrets[2], fixture_secrets, 2);
+    struct trail_fixture *f = *state;
+    struct trail *without = trail_fixture_new(f, f->s, trail_fixture_secrets[1], NULL, 0);
+    struct trail *with =
+        trail_fixture_new(f, f->s, trail_fixture_secrets[1], trail_fixture_secrets, 1);
+    struct trail *third =
+        trail_fixture_new(f, f->s, trail_fixture_secrets[2], trail_fixture_secrets, 2);
     struct trail_event e = {.action = TRAIL_USER_LOGIN};
 
-    fixture_fill(f->trail, f->s, 3);
+    trail_fixture_fill(f->trail, f->s, 3);
     /* A new key without the old one would leave records that nobody can verify. */
     assert_int_equal(trail_append_now(without, &ada, &e), FAULT_STORE);
     assert_non_null(strstr(fault_message(), "not configured"));
-    fixture_fill(with, f->s, 3);
-    fixture_fill(third, f->s, 3);
-    assert_true(fixture_verify(f, third, NULL).intact);
-    assert_int_equal(fixture_verify(f, without, NULL).findings[FINDING_UNKNOWN_KEY], 6);
-    assert_int_equal(fixture_verify(f, with, NULL).findings[FINDING_UNKNOWN_KEY], 3);
+    trail_fixture_fill(with, f->s, 3);
+    trail_fixture_fill(third, f->s, 3);
+    assert_true(trail_fixture_verify(f, third, NULL).intact);
+    assert_int_equal(trail_fixture_verify(f, without, NULL).findings[FINDING_UNKNOWN_KEY], 6);
+    assert_int_equal(trail_fixture_verify(f, with, NULL).findings[FINDING_UNKNOWN_KEY], 3);
     trail_free(without);
     trail_free(with);
     trail_free(third);
@@ -178,12 +180,12 @@ static void test_key_rotation(void **state)
 
 static void test_too_many_keys(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     uint8_t retired[TRAIL_RETIRED_MAX + 1][TRAIL_SECRET_SIZE] = {{0}};
     struct trail_options o = {.logs_dir = NULL};
     struct trail *t = NULL;
 
-    assert_int_equal(trail_new(f->s, fixture_secrets[0],
+    assert_int_equal(trail_new(f->s, trail_fixture_secrets[0],
                                (const uint8_t(*)[TRAIL_SECRET_SIZE])retired, TRAIL_RETIRED_MAX + 1,
                                &o, &t),
                      FAULT_LIMIT);
@@ -195,13 +197,14 @@ int main(void)
 {
     struct CMUnitTest tests[] = {
         {"test_actions_are_a_table", test_actions_are_a_table, NULL, NULL, NULL},
-        FIXTURE_BOTH(test_refused),
-        FIXTURE_BOTH(test_longest_and_hostile_text),
-        FIXTURE_BOTH(test_goes_with_its_transaction),
-        FIXTURE_BOTH(test_a_damaged_head_is_not_continued),
-        FIXTURE_BOTH(test_key_rotation),
-        {"test_too_many_keys", test_too_many_keys, fixture_sqlite, fixture_release, NULL},
+        TRAIL_BOTH(test_refused),
+        TRAIL_BOTH(test_longest_and_hostile_text),
+        TRAIL_BOTH(test_goes_with_its_transaction),
+        TRAIL_BOTH(test_a_damaged_head_is_not_continued),
+        TRAIL_BOTH(test_key_rotation),
+        {"test_too_many_keys", test_too_many_keys, trail_fixture_sqlite, trail_fixture_release,
+         NULL},
     };
 
-    return fixture_run_tests("append", tests, sizeof tests / sizeof *tests);
+    return FIXTURE_RUN(tests);
 }

@@ -30,7 +30,7 @@ static void write_file(const char *path, const char *mode, const char *bytes)
 
 static void test_written_when_the_head_moves(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     char bytes[4096], public_text[SIGN_PUBLIC_TEXT_SIZE];
     struct checkpoint c;
     struct stat st;
@@ -38,7 +38,7 @@ static void test_written_when_the_head_moves(void **state)
     assert_string_equal(trail_checkpoint_path(f->trail), f->path);
     assert_done(trail_checkpoint_write(f->trail));
     assert_int_equal(read_file(f->path, bytes, sizeof bytes), 0); /* no chain yet */
-    fixture_fill(f->trail, f->s, 5);
+    trail_fixture_fill(f->trail, f->s, 5);
     assert_done(trail_checkpoint_write(f->trail));
     assert_done(trail_checkpoint_write(f->trail));
     size_t n = read_file(f->path, bytes, sizeof bytes);
@@ -48,7 +48,7 @@ static void test_written_when_the_head_moves(void **state)
     assert_int_equal(c.seq, 5);
     trail_public_key(f->trail, public_text);
     assert_non_null(strstr(bytes, public_text));
-    fixture_fill(f->trail, f->s, 1);
+    trail_fixture_fill(f->trail, f->s, 1);
     assert_done(trail_checkpoint_write(f->trail));
     assert_true(read_file(f->path, bytes, sizeof bytes) > n);
     assert_int_equal(stat(f->path, &st), 0);
@@ -111,52 +111,52 @@ static void test_no_checkpoint(void **state)
 
 static void test_truncation_shows(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
 
-    fixture_fill(f->trail, f->s, 5);
-    fixture_keep(f);
+    trail_fixture_fill(f->trail, f->s, 5);
+    trail_fixture_keep(f);
     assert_done(trail_checkpoint_write(f->trail));
-    fixture_fill(f->trail, f->s, 5);
+    trail_fixture_fill(f->trail, f->s, 5);
     assert_done(trail_checkpoint_write(f->trail));
-    struct trail_report r = fixture_verify(f, f->trail, f->path);
+    struct trail_report r = trail_fixture_verify(f, f->trail, f->path);
     assert_true(r.intact);
     assert_int_equal(r.checkpoints, 2);
     assert_int_equal(r.last_checkpoint, 10);
 
-    fixture_put_back(f);
-    assert_true(fixture_verify(f, f->trail, NULL).intact);
-    r = fixture_verify(f, f->trail, f->path);
-    assert_int_equal(fixture_findings(&r), 1);
+    trail_fixture_put_back(f);
+    assert_true(trail_fixture_verify(f, f->trail, NULL).intact);
+    r = trail_fixture_verify(f, f->trail, f->path);
+    assert_int_equal(trail_fixture_findings(&r), 1);
     assert_int_equal(f->last.kind, FINDING_TRUNCATED);
     assert_int_equal(f->last.seq, 6);
     assert_int_equal(f->last.last, 10);
     assert_int_equal(r.checkpoints, 1);
 
     /* Gone as a whole, it looks like a new installation. */
-    fixture_run(f, "DELETE FROM trail");
-    fixture_run(f, "DELETE FROM trail_head");
-    assert_true(fixture_verify(f, f->trail, NULL).intact);
-    r = fixture_verify(f, f->trail, f->path);
+    trail_fixture_alter(f, "DELETE FROM trail");
+    trail_fixture_alter(f, "DELETE FROM trail_head");
+    assert_true(trail_fixture_verify(f, f->trail, NULL).intact);
+    r = trail_fixture_verify(f, f->trail, f->path);
     assert_int_equal(r.findings[FINDING_TRUNCATED], 1);
     assert_int_equal(trail_checkpoint_write(f->trail), CHECKPOINT_BEHIND);
 }
 
 static void test_a_database_put_back_shows(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
 
-    fixture_fill(f->trail, f->s, 5);
-    fixture_keep(f);
-    fixture_fill(f->trail, f->s, 5);
+    trail_fixture_fill(f->trail, f->s, 5);
+    trail_fixture_keep(f);
+    trail_fixture_fill(f->trail, f->s, 5);
     assert_done(trail_checkpoint_write(f->trail));
-    fixture_put_back(f);
-    fixture_fill(f->trail, f->s, 1);
+    trail_fixture_put_back(f);
+    trail_fixture_fill(f->trail, f->s, 1);
     assert_int_equal(trail_checkpoint_write(f->trail), CHECKPOINT_BEHIND);
-    fixture_fill(f->trail, f->s, 9);
+    trail_fixture_fill(f->trail, f->s, 9);
     assert_done(trail_checkpoint_write(f->trail));
-    assert_true(fixture_verify(f, f->trail, NULL).intact);
-    struct trail_report r = fixture_verify(f, f->trail, f->path);
-    assert_int_equal(fixture_findings(&r), 1);
+    assert_true(trail_fixture_verify(f, f->trail, NULL).intact);
+    struct trail_report r = trail_fixture_verify(f, f->trail, f->path);
+    assert_int_equal(trail_fixture_findings(&r), 1);
     assert_int_equal(f->last.kind, FINDING_CHECKPOINT_DIFFERS);
     assert_int_equal(f->last.seq, 10);
     assert_int_equal(f->last.line, 1);
@@ -165,77 +165,78 @@ static void test_a_database_put_back_shows(void **state)
 
 static void test_another_chain_shows(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
 
-    fixture_fill(f->trail, f->s, 5);
+    trail_fixture_fill(f->trail, f->s, 5);
     assert_done(trail_checkpoint_write(f->trail));
-    fixture_run(f, "DELETE FROM trail");
-    fixture_run(f, "DELETE FROM trail_head");
-    fixture_fill(f->trail, f->s, 8);
-    assert_true(fixture_verify(f, f->trail, NULL).intact);
-    struct trail_report r = fixture_verify(f, f->trail, f->path);
+    trail_fixture_alter(f, "DELETE FROM trail");
+    trail_fixture_alter(f, "DELETE FROM trail_head");
+    trail_fixture_fill(f->trail, f->s, 8);
+    assert_true(trail_fixture_verify(f, f->trail, NULL).intact);
+    struct trail_report r = trail_fixture_verify(f, f->trail, f->path);
     assert_int_equal(r.findings[FINDING_CHECKPOINT_DIFFERS], 1);
     assert_int_equal(trail_checkpoint_write(f->trail), CHECKPOINT_BEHIND);
 }
 
 static void test_a_broken_head_is_not_signed(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     char bytes[4096];
 
-    fixture_fill(f->trail, f->s, 5);
-    fixture_keep(f);
-    fixture_run(f, "UPDATE trail_head SET seq = 4");
+    trail_fixture_fill(f->trail, f->s, 5);
+    trail_fixture_keep(f);
+    trail_fixture_alter(f, "UPDATE trail_head SET seq = 4");
     assert_int_equal(trail_checkpoint_write(f->trail), CHECKPOINT_BROKEN);
-    fixture_put_back(f);
-    fixture_run(f, "DELETE FROM trail WHERE seq = 5");
+    trail_fixture_put_back(f);
+    trail_fixture_alter(f, "DELETE FROM trail WHERE seq = 5");
     assert_int_equal(trail_checkpoint_write(f->trail), CHECKPOINT_BROKEN);
     assert_int_equal(read_file(f->path, bytes, sizeof bytes), 0);
-    fixture_put_back(f);
+    trail_fixture_put_back(f);
     assert_done(trail_checkpoint_write(f->trail));
 }
 
 static void test_checkpoints_that_are_none(void **state)
 {
-    struct fixture *f = *state;
-    struct trail *other = fixture_trail(f, f->s, fixture_secrets[1], fixture_secrets, 1);
+    struct trail_fixture *f = *state;
+    struct trail *other =
+        trail_fixture_new(f, f->s, trail_fixture_secrets[1], trail_fixture_secrets, 1);
     char bytes[4096], forged[4096];
 
-    fixture_fill(f->trail, f->s, 12);
+    trail_fixture_fill(f->trail, f->s, 12);
     assert_done(trail_checkpoint_write(f->trail));
     read_file(f->path, bytes, sizeof bytes);
     snprintf(forged, sizeof forged, "%s", bytes);
     memcpy(strstr(forged, "\"seq\":12") + 6, "11", 2);
     write_file(f->path, "ae", forged);
     write_file(f->path, "ae", "hello\n\n");
-    fixture_fill(other, f->s, 1);
+    trail_fixture_fill(other, f->s, 1);
     assert_done(trail_checkpoint_write(other));
-    struct trail_report r = fixture_verify(f, other, f->path);
+    struct trail_report r = trail_fixture_verify(f, other, f->path);
     assert_int_equal(r.findings[FINDING_CHECKPOINT_FORGED], 1);
     assert_int_equal(r.findings[FINDING_CHECKPOINT_UNREADABLE], 2);
-    assert_int_equal(fixture_findings(&r), 3);
+    assert_int_equal(trail_fixture_findings(&r), 3);
     assert_int_equal(r.first.line, 2);
     assert_int_equal(f->last.line, 4);
     assert_int_equal(r.checkpoints, 2); /* one of them under the retired key */
-    r = fixture_verify(f, f->trail, f->path);
+    r = trail_fixture_verify(f, f->trail, f->path);
     assert_int_equal(r.findings[FINDING_CHECKPOINT_UNKNOWN_KEY], 1);
     trail_free(other);
 }
 
 static void test_a_line_without_end(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     char bytes[4096];
     static char big[8 * CHECKPOINT_LINE_MAX];
 
-    fixture_fill(f->trail, f->s, 2);
+    trail_fixture_fill(f->trail, f->s, 2);
     assert_done(trail_checkpoint_write(f->trail));
     write_file(f->path, "ae", "{\"chain\":\"01");
-    struct trail_report r = fixture_verify(f, f->trail, f->path);
+    struct trail_report r = trail_fixture_verify(f, f->trail, f->path);
     assert_true(r.intact && r.unfinished_line);
-    fixture_fill(f->trail, f->s, 2);
+    trail_fixture_fill(f->trail, f->s, 2);
     assert_done(trail_checkpoint_write(f->trail));
-    r = fixture_verify(f, f->trail, f->path);
+    r = trail_fixture_verify(f, f->trail, f->path);
     assert_true(r.intact && !r.unfinished_line);
     assert_int_equal(r.checkpoints, 2);
     read_file(f->path, bytes, sizeof bytes);
@@ -243,7 +244,7 @@ static void test_a_line_without_end(void **state)
     memset(big, '{', sizeof big - 1);
     big[sizeof big - 2] = '\n';
     write_file(f->path, "ae", big);
-    r = fixture_verify(f, f->trail, f->path);
+    r = trail_fixture_verify(f, f->trail, f->path);
     assert_int_equal(r.findings[FINDING_CHECKPOINT_UNREADABLE], 1);
     assert_int_equal(r.checkpoints, 2);
     assert_done(trail_checkpoint_write(f->trail));
@@ -251,26 +252,26 @@ static void test_a_line_without_end(void **state)
 
 static void test_files_that_cannot_be_read(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     struct trail_verify_options o = {.against = f->path};
     struct trail_report r = {.records = 77};
 
     assert_int_equal(trail_verify(f->trail, &o, &r), FAULT_IO);
-    o.against = f->place;
+    o.against = f->base->place;
     assert_int_equal(trail_verify(f->trail, &o, &r), FAULT_IO);
     assert_int_equal(r.records, 77);
 }
 
 static void test_many_checkpoints(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     enum { N = 600 }; /* more than two batches */
 
     for (int i = 0; i < N; i++) {
-        fixture_fill(f->trail, f->s, 1);
+        trail_fixture_fill(f->trail, f->s, 1);
         assert_done(trail_checkpoint_write(f->trail));
     }
-    struct trail_report r = fixture_verify(f, f->trail, f->path);
+    struct trail_report r = trail_fixture_verify(f, f->trail, f->path);
     assert_true(r.intact);
     assert_int_equal(r.checkpoints, N);
     assert_int_equal(r.last_checkpoint, N);
@@ -279,20 +280,21 @@ static void test_many_checkpoints(void **state)
 int main(void)
 {
     struct CMUnitTest tests[] = {
-        FIXTURE_BOTH(test_written_when_the_head_moves),
-        {"test_each_part_is_signed", test_each_part_is_signed, fixture_sqlite, fixture_release,
-         NULL},
+        TRAIL_BOTH(test_written_when_the_head_moves),
+        {"test_each_part_is_signed", test_each_part_is_signed, trail_fixture_sqlite,
+         trail_fixture_release, NULL},
         {"test_no_checkpoint", test_no_checkpoint, NULL, NULL, NULL},
-        FIXTURE_BOTH(test_truncation_shows),
-        FIXTURE_BOTH(test_a_database_put_back_shows),
-        FIXTURE_BOTH(test_another_chain_shows),
-        FIXTURE_BOTH(test_a_broken_head_is_not_signed),
-        FIXTURE_BOTH(test_checkpoints_that_are_none),
-        FIXTURE_BOTH(test_a_line_without_end),
-        {"test_files_that_cannot_be_read", test_files_that_cannot_be_read, fixture_sqlite,
-         fixture_release, NULL},
-        {"test_many_checkpoints", test_many_checkpoints, fixture_sqlite, fixture_release, NULL},
+        TRAIL_BOTH(test_truncation_shows),
+        TRAIL_BOTH(test_a_database_put_back_shows),
+        TRAIL_BOTH(test_another_chain_shows),
+        TRAIL_BOTH(test_a_broken_head_is_not_signed),
+        TRAIL_BOTH(test_checkpoints_that_are_none),
+        TRAIL_BOTH(test_a_line_without_end),
+        {"test_files_that_cannot_be_read", test_files_that_cannot_be_read, trail_fixture_sqlite,
+         trail_fixture_release, NULL},
+        {"test_many_checkpoints", test_many_checkpoints, trail_fixture_sqlite,
+         trail_fixture_release, NULL},
     };
 
-    return fixture_run_tests("checkpoint", tests, sizeof tests / sizeof *tests);
+    return FIXTURE_RUN(tests);
 }

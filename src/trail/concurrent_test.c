@@ -69,9 +69,9 @@ static void *watch(void *arg)
 
 static void test_one_gapless_chain(void **state)
 {
-    struct fixture *f = *state;
-    struct store *second = fixture_open(f);
-    struct trail *other = fixture_trail(f, second, fixture_secrets[0], NULL, 0);
+    struct trail_fixture *f = *state;
+    struct store *second = fixture_node(f->base);
+    struct trail *other = trail_fixture_new(f, second, trail_fixture_secrets[0], NULL, 0);
     struct worker workers[THREADS];
     struct watcher watchers[2] = {{.trail = f->trail}, {.trail = other}};
 
@@ -93,7 +93,7 @@ static void test_one_gapless_chain(void **state)
         assert_int_equal(watchers[i].failures, 0);
         assert_true(watchers[i].rounds > 0);
     }
-    struct trail_report r = fixture_verify(f, f->trail, f->path);
+    struct trail_report r = trail_fixture_verify(f, f->trail, f->path);
     assert_true(r.intact);
     assert_int_equal(r.records, THREADS * (EACH - EACH / 5));
     assert_int_equal(r.last_checkpoint, r.records);
@@ -103,7 +103,7 @@ static void test_one_gapless_chain(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[] = {FIXTURE_BOTH(test_one_gapless_chain)};
+    struct CMUnitTest tests[] = {TRAIL_BOTH(test_one_gapless_chain)};
 
-    return fixture_run_tests("concurrent", tests, sizeof tests / sizeof *tests);
+    return FIXTURE_RUN(tests);
 }

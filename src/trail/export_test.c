@@ -7,7 +7,7 @@
 static const struct uuid acme = {{1}}, globex = {{2}}, ada = {{3}}, bob = {{4}};
 
 /* Fourteen records of two tenants and of the installation, a minute apart. */
-static void append_cases(const struct fixture *f)
+static void append_cases(const struct trail_fixture *f)
 {
     for (int i = 0; i < 14; i++) {
         struct trail_actor actor = {.user_id = ada, .label = STR("ada@example.com")};
@@ -51,7 +51,7 @@ static int list_job(struct store_txn *txn, void *arg)
 }
 
 /* The listing's numbers as text. */
-static void assert_list(struct fixture *f, struct listing l, const char *expected)
+static void assert_list(struct trail_fixture *f, struct listing l, const char *expected)
 {
     char text[200] = "";
     size_t n = 0;
@@ -64,7 +64,7 @@ static void assert_list(struct fixture *f, struct listing l, const char *expecte
 
 static void test_filters(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     const struct trail_filter none = {.all_tenants = false}, all = {.all_tenants = true},
                               of_acme = {.tenant_id = acme},
                               of_bob = {.tenant_id = acme, .subject_id = bob},
@@ -103,7 +103,7 @@ static int limit_job(struct store_txn *txn, void *arg)
 
 static void test_a_page_is_limited(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     const struct trail_filter all = {.all_tenants = true};
     struct listing l = {&all};
 
@@ -112,7 +112,7 @@ static void test_a_page_is_limited(void **state)
 
 static void test_times(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     int64_t begin = clock_now();
     struct trail_filter t = {.all_tenants = true};
 
@@ -154,7 +154,7 @@ static int to_buf(struct str bytes, void *arg)
     return buf_add_str(arg, bytes);
 }
 
-static void append_hostile(const struct fixture *f)
+static void append_hostile(const struct trail_fixture *f)
 {
     static const char *const texts[] = {"=1+1", "+1", "-1", "@x", "\tx", "\rx", "a\"b\nc", "'=1"};
 
@@ -167,7 +167,7 @@ static void append_hostile(const struct fixture *f)
 
 static void test_csv(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     const struct trail_filter all = {.all_tenants = true};
     _cleanup_buf_ struct buf out = buf_init(1 << 20);
     int64_t count = 0;
@@ -186,12 +186,12 @@ static void test_csv(void **state)
 
 static void test_jsonl(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     const struct trail_filter all = {.all_tenants = true};
     _cleanup_buf_ struct buf out = buf_init(1 << 20);
 
     append_hostile(f);
-    fixture_run(f, "UPDATE trail SET detail = '{\"x\": broken' WHERE seq = 2");
+    trail_fixture_alter(f, "UPDATE trail SET detail = '{\"x\": broken' WHERE seq = 2");
     assert_done(trail_export(f->trail, TRAIL_JSONL, &all, to_buf, &out, NULL));
     const char *z = buf_cstr(&out);
     assert_non_null(strstr(z, "\"subject\":\"a\\\"b\\nc\",\"ip\":\"\",\"requestId\":null,"
@@ -202,13 +202,13 @@ static void test_jsonl(void **state)
 
 static void test_export_in_pages_and_by_filter(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     struct trail_filter all = {.all_tenants = true}, acme_only = {.tenant_id = acme};
     FILE *out = fopen("/dev/null", "we"), *full = fopen("/dev/full", "we");
     int64_t count = 0;
 
     append_cases(f);
-    fixture_fill(f->trail, f->s, 1000);
+    trail_fixture_fill(f->trail, f->s, 1000);
     assert_done(trail_export(f->trail, TRAIL_JSONL, &all, trail_sink_file, out, &count));
     assert_int_equal(count, 1014);
     assert_done(trail_export(f->trail, TRAIL_CSV, &acme_only, trail_sink_file, out, &count));
@@ -235,15 +235,15 @@ static void test_formats(void **state)
 int main(void)
 {
     struct CMUnitTest tests[] = {
-        FIXTURE_BOTH(test_filters),
-        FIXTURE_BOTH(test_a_page_is_limited),
-        FIXTURE_BOTH(test_times),
+        TRAIL_BOTH(test_filters),
+        TRAIL_BOTH(test_a_page_is_limited),
+        TRAIL_BOTH(test_times),
         {"test_filter_texts", test_filter_texts, NULL, NULL, NULL},
-        FIXTURE_BOTH(test_csv),
-        FIXTURE_BOTH(test_jsonl),
-        FIXTURE_BOTH(test_export_in_pages_and_by_filter),
+        TRAIL_BOTH(test_csv),
+        TRAIL_BOTH(test_jsonl),
+        TRAIL_BOTH(test_export_in_pages_and_by_filter),
         {"test_formats", test_formats, NULL, NULL, NULL},
     };
 
-    return fixture_run_tests("export", tests, sizeof tests / sizeof *tests);
+    return FIXTURE_RUN(tests);
 }

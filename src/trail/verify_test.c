@@ -3,12 +3,12 @@
 
 static void test_empty_and_whole(void **state)
 {
-    struct fixture *f = *state;
-    struct trail_report r = fixture_verify(f, f->trail, NULL);
+    struct trail_fixture *f = *state;
+    struct trail_report r = trail_fixture_verify(f, f->trail, NULL);
 
     assert_true(r.intact && r.records == 0 && r.head == 0);
-    fixture_fill(f->trail, f->s, 3000); /* more than one page */
-    r = fixture_verify(f, f->trail, NULL);
+    trail_fixture_fill(f->trail, f->s, 3000); /* more than one page */
+    r = trail_fixture_verify(f, f->trail, NULL);
     assert_true(r.intact);
     assert_int_equal(r.records, 3000);
     assert_int_equal(r.head, 3000);
@@ -32,62 +32,64 @@ static void test_each_column_is_covered(void **state)
         "UPDATE trail SET previous = mac WHERE seq = 5",
         "UPDATE trail SET mac = previous WHERE seq = 5",
     };
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
 
-    fixture_fill(f->trail, f->s, 10);
-    fixture_keep(f);
+    trail_fixture_fill(f->trail, f->s, 10);
+    trail_fixture_keep(f);
     for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
-        fixture_run(f, edits[i]);
-        struct trail_report r = fixture_verify(f, f->trail, NULL);
-        if (fixture_findings(&r) != 1 || f->last.kind != FINDING_EDITED || f->last.seq != 5)
+        trail_fixture_alter(f, edits[i]);
+        struct trail_report r = trail_fixture_verify(f, f->trail, NULL);
+        if (trail_fixture_findings(&r) != 1 || f->last.kind != FINDING_EDITED || f->last.seq != 5)
             fail_msg("%s: %lld findings, the last %s of %lld", edits[i],
-                     (long long)fixture_findings(&r), trail_finding_name(f->last.kind),
+                     (long long)trail_fixture_findings(&r), trail_finding_name(f->last.kind),
                      (long long)f->last.seq);
-        fixture_put_back(f);
-        assert_true(fixture_verify(f, f->trail, NULL).intact);
+        trail_fixture_put_back(f);
+        assert_true(trail_fixture_verify(f, f->trail, NULL).intact);
     }
 }
 
-static void assert_only(struct fixture *f, enum trail_finding_kind kind, int64_t seq, int64_t last)
+static void assert_only(struct trail_fixture *f, enum trail_finding_kind kind, int64_t seq,
+                        int64_t last)
 {
-    struct trail_report r = fixture_verify(f, f->trail, NULL);
+    struct trail_report r = trail_fixture_verify(f, f->trail, NULL);
 
-    if (fixture_findings(&r) != 1 || f->last.kind != kind || f->last.seq != seq ||
+    if (trail_fixture_findings(&r) != 1 || f->last.kind != kind || f->last.seq != seq ||
         f->last.last != last)
-        fail_msg("%lld findings, the last %s of %lld to %lld", (long long)fixture_findings(&r),
-                 trail_finding_name(f->last.kind), (long long)f->last.seq, (long long)f->last.last);
+        fail_msg("%lld findings, the last %s of %lld to %lld",
+                 (long long)trail_fixture_findings(&r), trail_finding_name(f->last.kind),
+                 (long long)f->last.seq, (long long)f->last.last);
 }
 
 static void test_removed(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
 
-    fixture_fill(f->trail, f->s, 10);
-    fixture_keep(f);
-    fixture_run(f, "DELETE FROM trail WHERE seq = 5");
+    trail_fixture_fill(f->trail, f->s, 10);
+    trail_fixture_keep(f);
+    trail_fixture_alter(f, "DELETE FROM trail WHERE seq = 5");
     assert_only(f, FINDING_REMOVED, 5, 5);
-    fixture_put_back(f);
-    fixture_run(f, "DELETE FROM trail WHERE seq = 1");
+    trail_fixture_put_back(f);
+    trail_fixture_alter(f, "DELETE FROM trail WHERE seq = 1");
     assert_only(f, FINDING_REMOVED, 1, 1);
-    fixture_put_back(f);
-    fixture_run(f, "DELETE FROM trail WHERE seq BETWEEN 4 AND 6");
+    trail_fixture_put_back(f);
+    trail_fixture_alter(f, "DELETE FROM trail WHERE seq BETWEEN 4 AND 6");
     assert_only(f, FINDING_REMOVED, 4, 6);
-    fixture_put_back(f);
-    fixture_run(f, "DELETE FROM trail WHERE seq > 8");
+    trail_fixture_put_back(f);
+    trail_fixture_alter(f, "DELETE FROM trail WHERE seq > 8");
     assert_only(f, FINDING_TRUNCATED, 9, 10);
-    fixture_put_back(f);
-    fixture_run(f, "DELETE FROM trail");
+    trail_fixture_put_back(f);
+    trail_fixture_alter(f, "DELETE FROM trail");
     assert_only(f, FINDING_TRUNCATED, 1, 10);
 }
 
 static void test_removed_and_closed_up(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
 
-    fixture_fill(f->trail, f->s, 10);
-    fixture_run(f, "DELETE FROM trail WHERE seq = 9");
-    fixture_run(f, "UPDATE trail SET seq = 9 WHERE seq = 10");
-    struct trail_report r = fixture_verify(f, f->trail, NULL);
+    trail_fixture_fill(f->trail, f->s, 10);
+    trail_fixture_alter(f, "DELETE FROM trail WHERE seq = 9");
+    trail_fixture_alter(f, "UPDATE trail SET seq = 9 WHERE seq = 10");
+    struct trail_report r = trail_fixture_verify(f, f->trail, NULL);
     assert_int_equal(r.findings[FINDING_EDITED], 1);
     assert_int_equal(r.first.seq, 9);
     assert_int_equal(r.findings[FINDING_TRUNCATED], 1);
@@ -95,15 +97,15 @@ static void test_removed_and_closed_up(void **state)
 
 static void test_swapped(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
 
-    fixture_fill(f->trail, f->s, 10);
-    fixture_run(f, "UPDATE trail SET seq = 99 WHERE seq = 3");
-    fixture_run(f, "UPDATE trail SET seq = 3 WHERE seq = 7");
-    fixture_run(f, "UPDATE trail SET seq = 7 WHERE seq = 99");
-    struct trail_report r = fixture_verify(f, f->trail, NULL);
+    trail_fixture_fill(f->trail, f->s, 10);
+    trail_fixture_alter(f, "UPDATE trail SET seq = 99 WHERE seq = 3");
+    trail_fixture_alter(f, "UPDATE trail SET seq = 3 WHERE seq = 7");
+    trail_fixture_alter(f, "UPDATE trail SET seq = 7 WHERE seq = 99");
+    struct trail_report r = trail_fixture_verify(f, f->trail, NULL);
     assert_int_equal(r.findings[FINDING_EDITED], 2);
-    assert_int_equal(fixture_findings(&r), 2);
+    assert_int_equal(trail_fixture_findings(&r), 2);
     assert_int_equal(r.first.seq, 3);
     assert_int_equal(f->last.seq, 7);
 }
@@ -114,91 +116,92 @@ static void test_swapped(void **state)
 
 static void test_inserted(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
 
-    fixture_fill(f->trail, f->s, 10);
-    fixture_keep(f);
-    fixture_run(f, COPY_AS("11"));
-    struct trail_report r = fixture_verify(f, f->trail, NULL);
+    trail_fixture_fill(f->trail, f->s, 10);
+    trail_fixture_keep(f);
+    trail_fixture_alter(f, COPY_AS("11"));
+    struct trail_report r = trail_fixture_verify(f, f->trail, NULL);
     assert_int_equal(r.findings[FINDING_EDITED], 1);
     assert_int_equal(r.first.seq, 11);
     assert_int_equal(r.findings[FINDING_HEAD], 1);
-    fixture_put_back(f);
-    fixture_run(f, COPY_AS("0"));
+    trail_fixture_put_back(f);
+    trail_fixture_alter(f, COPY_AS("0"));
     assert_only(f, FINDING_INSERTED, 0, 0);
-    fixture_put_back(f);
-    fixture_run(f, COPY_AS("-5"));
+    trail_fixture_put_back(f);
+    trail_fixture_alter(f, COPY_AS("-5"));
     assert_only(f, FINDING_INSERTED, -5, -5);
 }
 
 /* SQLite stores what it is given, whatever the column's type. */
 static void test_inserted_out_of_numbers(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
 
-    fixture_fill(f->trail, f->s, 10);
-    fixture_keep(f);
-    fixture_run(f, COPY_AS("3.5"));
+    trail_fixture_fill(f->trail, f->s, 10);
+    trail_fixture_keep(f);
+    trail_fixture_alter(f, COPY_AS("3.5"));
     assert_only(f, FINDING_INSERTED, 3, 3);
-    fixture_put_back(f);
-    fixture_run(f, COPY_AS("'x'"));
+    trail_fixture_put_back(f);
+    trail_fixture_alter(f, COPY_AS("'x'"));
     assert_only(f, FINDING_INSERTED, 0, 0);
-    fixture_put_back(f);
-    fixture_run(f, COPY_AS("NULL"));
+    trail_fixture_put_back(f);
+    trail_fixture_alter(f, COPY_AS("NULL"));
     assert_only(f, FINDING_INSERTED, 0, 0);
-    fixture_put_back(f);
-    fixture_run(f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
-                   " INSERT INTO trail SELECT 3 + n.i / 4000.0, at, tenant_id, actor_id, actor,"
-                   " action, subject_id, subject, ip, request_id, detail, previous, key_id, mac"
-                   " FROM trail, n WHERE seq = 10");
-    assert_false(fixture_verify(f, f->trail, NULL).intact);
+    trail_fixture_put_back(f);
+    trail_fixture_alter(
+        f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
+           " INSERT INTO trail SELECT 3 + n.i / 4000.0, at, tenant_id, actor_id, actor,"
+           " action, subject_id, subject, ip, request_id, detail, previous, key_id, mac"
+           " FROM trail, n WHERE seq = 10");
+    assert_false(trail_fixture_verify(f, f->trail, NULL).intact);
 }
 
 static void test_records_of_another_course_do_not_fit(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
 
-    fixture_fill(f->trail, f->s, 3);
-    fixture_keep(f);
-    fixture_fill(f->trail, f->s, 2);
-    fixture_run(f, "CREATE TABLE other AS SELECT * FROM trail");
-    fixture_put_back(f);
-    fixture_fill(f->trail, f->s, 4);
-    fixture_run(f, "DELETE FROM trail WHERE seq = 4");
-    fixture_run(f, "INSERT INTO trail SELECT * FROM other WHERE seq = 4");
+    trail_fixture_fill(f->trail, f->s, 3);
+    trail_fixture_keep(f);
+    trail_fixture_fill(f->trail, f->s, 2);
+    trail_fixture_alter(f, "CREATE TABLE other AS SELECT * FROM trail");
+    trail_fixture_put_back(f);
+    trail_fixture_fill(f->trail, f->s, 4);
+    trail_fixture_alter(f, "DELETE FROM trail WHERE seq = 4");
+    trail_fixture_alter(f, "INSERT INTO trail SELECT * FROM other WHERE seq = 4");
     assert_only(f, FINDING_UNLINKED, 5, 5);
-    fixture_run(f, "DELETE FROM trail WHERE seq = 5");
-    fixture_run(f, "INSERT INTO trail SELECT * FROM other WHERE seq = 5");
+    trail_fixture_alter(f, "DELETE FROM trail WHERE seq = 5");
+    trail_fixture_alter(f, "INSERT INTO trail SELECT * FROM other WHERE seq = 5");
     assert_only(f, FINDING_UNLINKED, 6, 6);
 }
 
 static void test_another_key(void **state)
 {
-    struct fixture *f = *state;
-    struct trail *forger = fixture_trail(f, f->s, fixture_secrets[1], NULL, 0);
-    struct trail *other = fixture_trail(f, f->s, fixture_secrets[2], NULL, 0);
+    struct trail_fixture *f = *state;
+    struct trail *forger = trail_fixture_new(f, f->s, trail_fixture_secrets[1], NULL, 0);
+    struct trail *other = trail_fixture_new(f, f->s, trail_fixture_secrets[2], NULL, 0);
 
-    fixture_fill(forger, f->s, 10);
-    struct trail_report r = fixture_verify(f, f->trail, NULL);
+    trail_fixture_fill(forger, f->s, 10);
+    struct trail_report r = trail_fixture_verify(f, f->trail, NULL);
     assert_int_equal(r.findings[FINDING_UNKNOWN_KEY], 10);
     assert_int_equal(r.findings[FINDING_HEAD], 1);
 
     /* Under our key's id, which is no secret. */
-    fixture_run(f, "CREATE TABLE forged AS SELECT * FROM trail");
-    fixture_run(f, "CREATE TABLE forged_head AS SELECT * FROM trail_head");
-    fixture_run(f, "DELETE FROM trail");
-    fixture_run(f, "DELETE FROM trail_head");
-    fixture_fill(f->trail, f->s, 1);
-    fixture_run(f, "UPDATE forged SET key_id = (SELECT key_id FROM trail)");
-    fixture_run(f, "UPDATE forged_head SET key_id = (SELECT key_id FROM trail)");
-    fixture_run(f, "DELETE FROM trail");
-    fixture_run(f, "DELETE FROM trail_head");
-    fixture_run(f, "INSERT INTO trail SELECT * FROM forged");
-    fixture_run(f, "INSERT INTO trail_head SELECT * FROM forged_head");
-    r = fixture_verify(f, f->trail, NULL);
+    trail_fixture_alter(f, "CREATE TABLE forged AS SELECT * FROM trail");
+    trail_fixture_alter(f, "CREATE TABLE forged_head AS SELECT * FROM trail_head");
+    trail_fixture_alter(f, "DELETE FROM trail");
+    trail_fixture_alter(f, "DELETE FROM trail_head");
+    trail_fixture_fill(f->trail, f->s, 1);
+    trail_fixture_alter(f, "UPDATE forged SET key_id = (SELECT key_id FROM trail)");
+    trail_fixture_alter(f, "UPDATE forged_head SET key_id = (SELECT key_id FROM trail)");
+    trail_fixture_alter(f, "DELETE FROM trail");
+    trail_fixture_alter(f, "DELETE FROM trail_head");
+    trail_fixture_alter(f, "INSERT INTO trail SELECT * FROM forged");
+    trail_fixture_alter(f, "INSERT INTO trail_head SELECT * FROM forged_head");
+    r = trail_fixture_verify(f, f->trail, NULL);
     assert_int_equal(r.findings[FINDING_EDITED], 10);
     assert_int_equal(r.findings[FINDING_HEAD], 1);
-    assert_int_equal(fixture_verify(f, other, NULL).findings[FINDING_UNKNOWN_KEY], 10);
+    assert_int_equal(trail_fixture_verify(f, other, NULL).findings[FINDING_UNKNOWN_KEY], 10);
     trail_free(forger);
     trail_free(other);
 }
@@ -214,52 +217,52 @@ static void test_head(void **state)
         "UPDATE trail_head SET chain = (SELECT request_id FROM trail WHERE seq = 1)",
         "DELETE FROM trail_head",
     };
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
 
-    fixture_fill(f->trail, f->s, 10);
-    fixture_keep(f);
+    trail_fixture_fill(f->trail, f->s, 10);
+    trail_fixture_keep(f);
     for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
-        fixture_run(f, edits[i]);
+        trail_fixture_alter(f, edits[i]);
         assert_only(f, FINDING_HEAD, 10, 10);
-        fixture_put_back(f);
+        trail_fixture_put_back(f);
     }
     /* An older head, authentic once. */
-    fixture_fill(f->trail, f->s, 2);
-    fixture_run(f, "DELETE FROM trail_head");
-    fixture_run(f, "INSERT INTO trail_head SELECT * FROM kept_head");
+    trail_fixture_fill(f->trail, f->s, 2);
+    trail_fixture_alter(f, "DELETE FROM trail_head");
+    trail_fixture_alter(f, "INSERT INTO trail_head SELECT * FROM kept_head");
     assert_only(f, FINDING_HEAD, 10, 10);
     /* Put back whole, the store alone cannot tell. */
-    fixture_put_back(f);
-    assert_true(fixture_verify(f, f->trail, NULL).intact);
+    trail_fixture_put_back(f);
+    assert_true(trail_fixture_verify(f, f->trail, NULL).intact);
 }
 
 static void test_several_at_once(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
 
-    fixture_fill(f->trail, f->s, 2500);
-    fixture_run(f, "UPDATE trail SET detail = '{}' WHERE seq IN (3, 4, 1500, 2500)");
-    fixture_run(f, "DELETE FROM trail WHERE seq IN (1024, 2000, 2001)");
-    struct trail_report r = fixture_verify(f, f->trail, NULL);
+    trail_fixture_fill(f->trail, f->s, 2500);
+    trail_fixture_alter(f, "UPDATE trail SET detail = '{}' WHERE seq IN (3, 4, 1500, 2500)");
+    trail_fixture_alter(f, "DELETE FROM trail WHERE seq IN (1024, 2000, 2001)");
+    struct trail_report r = trail_fixture_verify(f, f->trail, NULL);
     assert_int_equal(r.findings[FINDING_EDITED], 4);
     assert_int_equal(r.findings[FINDING_REMOVED], 2);
-    assert_int_equal(fixture_findings(&r), 6);
+    assert_int_equal(trail_fixture_findings(&r), 6);
     assert_int_equal(r.first.seq, 3);
     assert_int_equal(f->last.seq, 2500);
 }
 
 static void test_report_in_words(void **state)
 {
-    struct fixture *f = *state;
+    struct trail_fixture *f = *state;
     _cleanup_buf_ struct buf text = buf_init(4096);
 
-    fixture_fill(f->trail, f->s, 10);
-    struct trail_report r = fixture_verify(f, f->trail, NULL);
+    trail_fixture_fill(f->trail, f->s, 10);
+    struct trail_report r = trail_fixture_verify(f, f->trail, NULL);
     assert_done(trail_report_format(&r, &text));
     assert_non_null(strstr(buf_cstr(&text), "10 records read, up to 10, head "));
     assert_non_null(strstr(buf_cstr(&text), "The trail is intact."));
-    fixture_run(f, "DELETE FROM trail WHERE seq BETWEEN 4 AND 6");
-    r = fixture_verify(f, f->trail, NULL);
+    trail_fixture_alter(f, "DELETE FROM trail WHERE seq BETWEEN 4 AND 6");
+    r = trail_fixture_verify(f, f->trail, NULL);
     buf_reset(&text);
     assert_done(trail_report_format(&r, &text));
     assert_non_null(strstr(buf_cstr(&text), "First: records 4 to 6 were removed."));
@@ -274,20 +277,20 @@ static void test_report_in_words(void **state)
 int main(void)
 {
     struct CMUnitTest tests[] = {
-        FIXTURE_BOTH(test_empty_and_whole),
-        FIXTURE_BOTH(test_each_column_is_covered),
-        FIXTURE_BOTH(test_removed),
-        FIXTURE_BOTH(test_removed_and_closed_up),
-        FIXTURE_BOTH(test_swapped),
-        FIXTURE_BOTH(test_inserted),
-        {"test_inserted_out_of_numbers", test_inserted_out_of_numbers, fixture_sqlite,
-         fixture_release, NULL},
-        FIXTURE_BOTH(test_records_of_another_course_do_not_fit),
-        FIXTURE_BOTH(test_another_key),
-        FIXTURE_BOTH(test_head),
-        FIXTURE_BOTH(test_several_at_once),
-        FIXTURE_BOTH(test_report_in_words),
+        TRAIL_BOTH(test_empty_and_whole),
+        TRAIL_BOTH(test_each_column_is_covered),
+        TRAIL_BOTH(test_removed),
+        TRAIL_BOTH(test_removed_and_closed_up),
+        TRAIL_BOTH(test_swapped),
+        TRAIL_BOTH(test_inserted),
+        {"test_inserted_out_of_numbers", test_inserted_out_of_numbers, trail_fixture_sqlite,
+         trail_fixture_release, NULL},
+        TRAIL_BOTH(test_records_of_another_course_do_not_fit),
+        TRAIL_BOTH(test_another_key),
+        TRAIL_BOTH(test_head),
+        TRAIL_BOTH(test_several_at_once),
+        TRAIL_BOTH(test_report_in_words),
     };
 
-    return fixture_run_tests("verify", tests, sizeof tests / sizeof *tests);
+    return FIXTURE_RUN(tests);
 }
