@@ -185,12 +185,12 @@ static int end_epochs(struct store_txn *t, struct mass_job *j)
     return r ? r : mark_known(j, rows);
 }
 
-static int tell_all(struct store_txn *t, struct mass_job *j)
+/* Also where no session was ended: an account that is cached has an epoch that is over. */
+static int feed_epochs(struct store_txn *t, const struct mass_job *j)
 {
     int64_t now = j->options->now, end = j->newest > now ? j->newest : now;
-    int r = notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason, now);
 
-    return r ? r : feed_all(t, now, session_access_horizon(end));
+    return feed_all(t, now, session_access_horizon(end));
 }
 
 static void begin_anew(struct mass_job *j)
@@ -215,7 +215,10 @@ static int revoke_job(struct store_txn *t, void *arg)
     if (r == 0)
         r = keep_ended(t, j);
     if (r == 0 && j->n_users)
-        r = tell_all(t, j);
+        r = notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason,
+                                  j->options->now);
+    if (r == 0 && j->totals.matched)
+        r = feed_epochs(t, j);
     return r ? r : record(t, j);
 }
 
@@ -236,7 +239,7 @@ int mass_revoke(struct sessions *s, const struct trail_actor *actor,
         j.ids = sorted;
         r = store_write(s->store, revoke_job, &j);
     }
-    if (r == 0 && !options->dry_run && j.totals.sessions)
+    if (r == 0 && !options->dry_run && j.totals.matched)
         gate_forget_all(s->gate);
     free(sorted);
     free(j.users);

@@ -166,10 +166,11 @@ static void test_dry_run_predicts(void **state)
         assert_int_equal(scene_number(f, "SELECT count(*) FROM trail") - records, real);
         pend_again(&list);
     }
-    /* Run again: nothing is done, and nobody told, twice. */
+    /* Run again: no session ends, and nobody is told, twice; their epochs move. */
     expect_totals(run(f, &list, false, NOW + 2), 4, 3, 1, 0, 0);
     assert_int_equal(scene_notices(f, "sessions_revoked"), 2);
-    assert_int_equal(scene_number(f, "SELECT count(*) FROM feed"), 1);
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM feed"), 2);
+    assert_int_equal(scene_number(f, "SELECT min(not_before) FROM users"), NOW + 2);
     assert_int_equal(scene_number(f, "SELECT max(revoked_at) FROM families"), NOW + 1);
     mass_list_free(&list);
 }
@@ -217,6 +218,35 @@ static void test_tokens_end(void **state)
         fixture_await(access_check_blocking(other.s, tokens[i], ahead, &access) == ACCESS_REVOKED);
     }
     assert_int_equal(access_check_blocking(f->s, tokens[2], ahead, &access), 0);
+    mass_list_free(&list);
+    scene_node_close(&other);
+}
+
+/* A token passes no more though its family is gone, at nodes that hold its account in memory too.
+ */
+static void test_users_without_sessions(void **state)
+{
+    struct scene *f = *state;
+    struct scene_node other = scene_node_open(f);
+    struct uuid ada = scene_member(f, "ada"), bob = scene_member(f, "bob");
+    int64_t now = clock_now();
+    struct session_family gone = scene_begin(f, &ada, now), kept = scene_begin(f, &bob, now);
+    struct str ended = scene_grant(f, &gone, 0, now).access_token;
+    struct str alive = scene_grant(f, &kept, 0, now).access_token;
+    struct mass_list list = read_list("ada@example.com");
+    struct access access;
+
+    assert_done(sessions_follow(f->s, NULL));
+    assert_done(sessions_follow(other.s, NULL));
+    scene_run(f, "DELETE FROM families WHERE user_id = $1", PARAMS(P_ID(&ada)));
+    assert_int_equal(access_check_blocking(f->s, ended, now, &access), 0);
+    assert_int_equal(access_check_blocking(other.s, ended, now, &access), 0);
+    assert_done(mass_list_resolve(f->s, NULL, &list));
+    expect_totals(run(f, &list, false, now), 1, 1, 0, 0, 0);
+    assert_int_equal(access_check_blocking(f->s, ended, now, &access), ACCESS_REVOKED);
+    fixture_await(access_check_blocking(other.s, ended, now, &access) == ACCESS_REVOKED);
+    assert_int_equal(access_check_blocking(f->s, alive, now, &access), 0);
+    assert_int_equal(scene_notices(f, "sessions_revoked"), 0);
     mass_list_free(&list);
     scene_node_close(&other);
 }
@@ -376,17 +406,12 @@ static void test_statements_do_not_grow(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reading),
-        cmocka_unit_test(test_reading_nothing),
-        cmocka_unit_test(test_splitting),
-        SCENE_BOTH(test_resolving),
-        SCENE_BOTH(test_dry_run_predicts),
-        SCENE_BOTH(test_bound_to_a_tenant),
-        SCENE_BOTH(test_tokens_end),
-        SCENE_BOTH(test_chunks),
-        SCENE_BOTH(test_stopped_and_completed),
-        SCENE_BOTH(test_threads),
-        SCENE_BOTH(test_statements_do_not_grow),
+        cmocka_unit_test(test_reading),    cmocka_unit_test(test_reading_nothing),
+        cmocka_unit_test(test_splitting),  SCENE_BOTH(test_resolving),
+        SCENE_BOTH(test_dry_run_predicts), SCENE_BOTH(test_bound_to_a_tenant),
+        SCENE_BOTH(test_tokens_end),       SCENE_BOTH(test_users_without_sessions),
+        SCENE_BOTH(test_chunks),           SCENE_BOTH(test_stopped_and_completed),
+        SCENE_BOTH(test_threads),          SCENE_BOTH(test_statements_do_not_grow),
     };
     return FIXTURE_RUN(tests);
 }
