@@ -2,7 +2,6 @@
 #include "api/app.h"
 #include "api/metrics.h"
 #include "base/clock.h"
-#include "base/fault.h"
 #include "http/docs_page.h"
 
 struct checks_view {
@@ -73,10 +72,8 @@ static int get_metrics(struct call *call)
 
 static int get_openapi(struct call *call)
 {
-    int r = buf_add_str(&call->reply->body, app_of(call)->openapi);
-
-    call->reply->status = call->route->status;
-    return r ? r : http_reply_header(call->reply, "Content-Type", STR("application/json"));
+    buf_add_str(&call->reply->body, app_of(call)->openapi);
+    return call_reply_written(call, "application/json");
 }
 
 static int get_docs(struct call *call)
@@ -85,13 +82,9 @@ static int get_docs(struct call *call)
 
     if (!file)
         return PROBLEM_NOT_FOUND;
-    int r = buf_add_str(&call->reply->body, file->content);
-    if (r == 0)
-        r = http_reply_header(call->reply, "Content-Type", str_of(file->media_type));
-    if (r == 0)
-        r = http_reply_header(call->reply, "Content-Security-Policy", STR(DOCS_PAGE_POLICY));
-    call->reply->status = call->route->status;
-    return r;
+    buf_add_str(&call->reply->body, file->content);
+    int r = http_reply_header(call->reply, "Content-Security-Policy", STR(DOCS_PAGE_POLICY));
+    return r ? r : call_reply_written(call, file->media_type);
 }
 
 static int get_jwks(struct call *call)
@@ -117,9 +110,7 @@ static int get_security(struct call *call)
     }
     clock_format(call->now + 180 * (int64_t)CLOCK_DAY, expires);
     buf_printf(out, "Expires: %s\r\n", expires);
-    call->reply->status = call->route->status;
-    int r = buf_fault(out);
-    return r ? r : http_reply_header(call->reply, "Content-Type", STR("text/plain; charset=utf-8"));
+    return call_reply_written(call, "text/plain; charset=utf-8");
 }
 
 /* clang-format off */

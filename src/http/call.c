@@ -46,7 +46,7 @@ int call_param_id(struct call *call, size_t index, struct uuid *ret)
     return uuid_parse(call->params[index], ret) ? PROBLEM_NOT_FOUND : 0;
 }
 
-static int finish(struct call *call, const char *media_type)
+int call_reply_written(struct call *call, const char *media_type)
 {
     call->reply->status = call->route->status;
     int r = buf_fault(&call->reply->body);
@@ -58,7 +58,7 @@ int call_reply(struct call *call, const void *object)
     struct json_writer w = json_writer(&call->reply->body);
 
     shape_write(&w, call->route->reply, object);
-    return finish(call, "application/json");
+    return call_reply_written(call, "application/json");
 }
 
 int call_reply_list(struct call *call, const void *items, size_t n, struct str cursor)
@@ -78,16 +78,11 @@ int call_reply_list(struct call *call, const void *items, size_t n, struct str c
     else
         json_nil(&w);
     json_object_end(&w);
-    return finish(call, "application/json");
+    return call_reply_written(call, "application/json");
 }
 
 int call_reply_empty(struct call *call)
 {
     call->reply->status = call->route->status;
     return 0;
-}
-
-int call_reply_written(struct call *call, const char *media_type)
-{
-    return finish(call, media_type);
 }
