@@ -198,7 +198,7 @@ static int client_open(struct drive *d, size_t i)
     const struct load_options *o = d->o;
     c->request = buf_init(16 * 1024);
     c->answer = buf_init(1024 * 1024 + 32 * 1024);
-    c->token = buf_init(512);
+    c->token = buf_secret(512);
     c->line = o->line_count ? i % o->line_count : 0;
     if (o->mode == LOAD_REFRESH && buf_add_str(&c->token, o->lines[i]))
         return buf_fault(&c->token);
@@ -349,7 +349,7 @@ int drive_run(const struct load_options *o, struct buf *out)
             close(clients[i].fd);
         buf_free(&clients[i].request);
         buf_free(&clients[i].answer);
-        buf_wipe(&clients[i].token);
+        buf_free(&clients[i].token);
     }
     close(d->epoll);
     free(clients);

@@ -8,21 +8,30 @@ enum { FIRST_CAPACITY = 256 };
 
 void buf_free(struct buf *b)
 {
-    free(b->p);
-    *b = buf_init(b->max);
-}
-
-void buf_wipe(struct buf *b)
-{
-    if (b->p)
+    if (b->p && b->secret)
         explicit_bzero(b->p, b->cap);
-    buf_free(b);
+    free(b->p);
+    *b = (struct buf){.max = b->max, .secret = b->secret};
 }
 
 void buf_reset(struct buf *b)
 {
     b->n = 0;
     b->fault = 0;
+}
+
+/* Moves the bytes to size others; realloc would leave a copy of a secret behind. */
+static char *grow(struct buf *b, size_t size)
+{
+    if (!b->secret || !b->p)
+        return realloc(b->p, size);
+    char *p = malloc(size);
+    if (p) {
+        memcpy(p, b->p, b->n);
+        explicit_bzero(b->p, b->cap);
+        free(b->p);
+    }
+    return p;
 }
 
 int buf_reserve(struct buf *b, size_t n)
@@ -38,7 +47,7 @@ int buf_reserve(struct buf *b, size_t n)
     while (cap < b->n + n)
         cap = cap > b->max / 2 ? b->max : cap * 2;
     /* One byte more than counted: printf and buf_cstr end a full buffer with a NUL too. */
-    char *p = cap < SIZE_MAX ? realloc(b->p, cap + 1) : NULL;
+    char *p = cap < SIZE_MAX ? grow(b, cap + 1) : NULL;
     if (!p)
         return b->fault = fault_set(FAULT_MEMORY, "no memory for a buffer of %zu bytes", cap);
     b->p = p;
@@ -91,11 +100,11 @@ int buf_printf(struct buf *b, const char *format, ...)
     va_end(args);
     if (n < 0)
         return b->fault = fault_set(FAULT_INTERNAL, "a format could not be printed");
-    if ((size_t)n < sizeof small)
-        return buf_add(b, small, (size_t)n);
-
-    int r = buf_reserve(b, (size_t)n);
-    if (r)
+    bool fits = (size_t)n < sizeof small;
+    int r = fits ? buf_add(b, small, (size_t)n) : buf_reserve(b, (size_t)n);
+    if (b->secret)
+        explicit_bzero(small, sizeof small);
+    if (r || fits)
         return r;
     va_start(args, format);
     vsnprintf(b->p + b->n, (size_t)n + 1, format, args);

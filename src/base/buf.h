@@ -14,6 +14,7 @@ struct buf {
     char *p;
     size_t n, cap, max;
     int fault;
+    bool secret;
 };
 
 /* An empty buffer that may grow to max bytes; allocates nothing yet. */
@@ -22,14 +23,14 @@ static inline struct buf buf_init(size_t max)
     return (struct buf){.max = max};
 }
 
+/* As buf_init, for what may hold secrets: whatever memory it gives back is overwritten first. */
+static inline struct buf buf_secret(size_t max)
+{
+    return (struct buf){.max = max, .secret = true};
+}
+
 /* Frees the bytes and leaves an empty buffer with the same maximum. */
 void buf_free(struct buf *b);
-
-/*
- * As buf_free, but overwrites the bytes first: for secrets. Growing may leave copies behind, so a
- * buffer for secrets reserves its maximum before the first byte.
- */
-void buf_wipe(struct buf *b);
 
 /* Empties the buffer and clears its fault; keeps the memory. */
 void buf_reset(struct buf *b);

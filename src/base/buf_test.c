@@ -2,6 +2,7 @@
 
 #include "base/fault.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -85,28 +86,86 @@ static void consumes(void **state)
     assert_int_equal(b.n, 0);
 }
 
-static void wipes_and_is_usable_again(void **state)
+static void is_usable_again_once_freed(void **state)
 {
-    struct buf b = buf_init(10);
+    struct buf b = buf_secret(10);
 
-    buf_wipe(&b);
+    buf_free(&b);
     assert_int_equal(buf_add_str(&b, STR("secret")), 0);
-    buf_wipe(&b);
+    buf_free(&b);
     assert_null(b.p);
     assert_int_equal(b.max, 10);
+    assert_true(b.secret);
     assert_int_equal(buf_add(&b, NULL, 0), 0);
     buf_free(&b);
 }
 
+/* What the allocator was given back since reset_freed: a copy of each piece as it was then. */
+static struct {
+    unsigned char bytes[64 * 1024];
+    size_t n;
+    bool watching;
+} freed;
+
+void __real_free(void *p);
+void *__real_realloc(void *p, size_t n);
+void __wrap_free(void *p);
+void *__wrap_realloc(void *p, size_t n);
+
+static void note(void *p)
+{
+    size_t n = p && freed.watching ? malloc_usable_size(p) : 0;
+
+    if (n > sizeof freed.bytes - freed.n)
+        n = sizeof freed.bytes - freed.n;
+    if (n)
+        memcpy(freed.bytes + freed.n, p, n);
+    freed.n += n;
+}
+
+void __wrap_free(void *p)
+{
+    note(p);
+    __real_free(p);
+}
+
+/* It may move: then what it held is given back as it is. */
+void *__wrap_realloc(void *p, size_t n)
+{
+    note(p);
+    return __real_realloc(p, n);
+}
+
+/* Fills a buffer by pieces, so that it grows, and frees it. Returns whether a secret was left. */
+static bool leaves(struct buf b)
+{
+    freed.n = 0;
+    freed.watching = true;
+    for (int i = 0; i < 400; i++)
+        assert_int_equal(buf_printf(&b, "pass%s", "word"), 0);
+    buf_free(&b);
+    freed.watching = false;
+    assert_true(freed.n >= 400 * 8);
+    return memmem(freed.bytes, freed.n, "password", 8) != NULL;
+}
+
+static void a_secret_is_overwritten_before_its_memory_is_given_back(void **state)
+{
+    assert_false(leaves(buf_secret(4000)));
+    assert_true(leaves(buf_init(4000)));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(grows_to_its_maximum_and_no_further),
-                                       cmocka_unit_test(failure_sticks_until_reset),
-                                       cmocka_unit_test(a_huge_request_does_not_wrap_around),
-                                       cmocka_unit_test(prints_up_to_the_maximum),
-                                       cmocka_unit_test(ends_in_a_nul_that_is_not_counted),
-                                       cmocka_unit_test(consumes),
-                                       cmocka_unit_test(wipes_and_is_usable_again)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(grows_to_its_maximum_and_no_further),
+        cmocka_unit_test(failure_sticks_until_reset),
+        cmocka_unit_test(a_huge_request_does_not_wrap_around),
+        cmocka_unit_test(prints_up_to_the_maximum),
+        cmocka_unit_test(ends_in_a_nul_that_is_not_counted),
+        cmocka_unit_test(consumes),
+        cmocka_unit_test(is_usable_again_once_freed),
+        cmocka_unit_test(a_secret_is_overwritten_before_its_memory_is_given_back)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

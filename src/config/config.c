@@ -126,7 +126,7 @@ static int check(struct config *c, const struct config_source *source, struct bu
 int config_load(const struct config_source *source, struct buf *problems, struct config **ret)
 {
     struct config *c = calloc(1, sizeof *c), *first = calloc(1, sizeof *first);
-    struct buf ignored = buf_init(problems->max);
+    _cleanup_buf_ struct buf ignored = buf_secret(problems->max);
     int r = c && first ? 0 : fault_set(FAULT_MEMORY, "no memory for the configuration");
 
     /* The first pass finds out which environment this is; defaults depend on it. */
@@ -136,7 +136,6 @@ int config_load(const struct config_source *source, struct buf *problems, struct
         r = load_into(c, source, first, problems);
     if (r == 0)
         r = check(c, source, problems);
-    buf_wipe(&ignored);
     config_free(first);
     if (r) {
         config_free(c);

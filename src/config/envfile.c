@@ -57,7 +57,7 @@ static int take_value(struct str raw, struct buf *scratch, struct str *ret)
 int envfile_parse(struct str text, const char *name, envfile_visit *visit, void *context,
                   struct buf *problems)
 {
-    struct buf scratch = buf_init(FILE_MAX_BYTES);
+    _cleanup_buf_ struct buf scratch = buf_secret(FILE_MAX_BYTES);
     struct str line;
     bool invalid = false;
     int r = 0;
@@ -84,7 +84,6 @@ int envfile_parse(struct str text, const char *name, envfile_visit *visit, void 
             r = visit(context, key, value, number);
         }
     }
-    buf_wipe(&scratch);
     return r ? r : invalid ? ENVFILE_INVALID : 0;
 }
 
@@ -106,7 +105,7 @@ static int read_all(const char *path, int fd, struct buf *out)
 
 int envfile_read(const char *path, envfile_visit *visit, void *context, struct buf *problems)
 {
-    struct buf text = buf_init(FILE_MAX_BYTES);
+    _cleanup_buf_ struct buf text = buf_secret(FILE_MAX_BYTES);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
@@ -116,6 +115,5 @@ int envfile_read(const char *path, envfile_visit *visit, void *context, struct b
     close(fd);
     if (r == 0)
         r = envfile_parse(buf_str(&text), path, visit, context, problems);
-    buf_wipe(&text);
     return r;
 }

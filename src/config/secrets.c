@@ -56,7 +56,7 @@ static int write_file(int fd, const char *path, struct str text)
 /* Writes the secrets beside path and links them there, so that path never holds half of them. */
 static int make_file(const char *directory, const char *path)
 {
-    struct buf text = buf_init(1024);
+    _cleanup_buf_ struct buf text = buf_secret(1024);
     char temporary[PATH_MAX_BYTES + 8];
 
     if (mkdir(directory, 0700) && errno != EEXIST)
@@ -69,7 +69,6 @@ static int make_file(const char *directory, const char *path)
     add_secret(&text, "JWT_SECRET", JWT_BYTES);
     add_secret(&text, "ENCRYPTION_KEY", ENCRYPTION_BYTES);
     int r = buf_fault(&text) ? buf_fault(&text) : write_file(fd, temporary, buf_str(&text));
-    buf_wipe(&text);
     close(fd);
     if (r == 0 && link(temporary, path) && errno != EEXIST)
         r = fault_errno(FAULT_IO, errno, "cannot make %s", path);

@@ -105,7 +105,7 @@ static int add_segment(struct buf *out, const void *bytes, size_t n)
 int jwt_issue(const struct jwt_keys *keys, const struct jwt_claims *claims, struct buf *ret_token)
 {
     const struct jwt_key *key = &keys->ring[0];
-    _cleanup_buf_ struct buf payload = buf_init(JWT_PAYLOAD_MAX), token = buf_init(JWT_MAX);
+    _cleanup_buf_ struct buf payload = buf_init(JWT_PAYLOAD_MAX), token = buf_secret(JWT_MAX);
     uint8_t signature[JWT_SIGNATURE_MAX];
     int e = jwt_payload_write(buf_str(&keys->names), claims, &payload);
 

@@ -55,7 +55,7 @@ int seal(const struct seal_keys *keys, const struct str *context, size_t n_conte
          struct str plaintext, struct buf *ret_sealed);
 
 /*
- * Appends what was sealed with the same context; the caller wipes it (buf_wipe). Nothing of an
+ * Appends what was sealed with the same context; to a secret buffer. Nothing of an
  * unauthentic value is appended. Returns 0, SEAL_REFUSED, or a fault as seal.
  */
 int unseal(const struct seal_keys *keys, const struct str *context, size_t n_context,

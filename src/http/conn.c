@@ -32,8 +32,8 @@ void conn_open(struct loop *loop, int fd, const struct in6_addr *peer, bool coun
     c->fd = fd;
     c->peer = *peer;
     c->counted_peer = counted_peer;
-    c->in = buf_init(e->options.request_line_max + e->options.header_bytes_max + READ_SIZE * 2);
-    c->out = buf_init(SIZE_MAX / 4);
+    c->in = buf_secret(e->options.request_line_max + e->options.header_bytes_max + READ_SIZE * 2);
+    c->out = buf_secret(SIZE_MAX / 4);
     timers_add(&loop->timers, &c->timer, TIMER_IDLE, loop->now);
     loop->open++;
     metric_add(&loop->accepted, 1);
@@ -68,8 +68,8 @@ void conn_close(struct conn *c)
 
 void conn_free(struct conn *c)
 {
-    buf_wipe(&c->in);
-    buf_wipe(&c->out);
+    buf_free(&c->in);
+    buf_free(&c->out);
     free(c);
 }
 
@@ -102,7 +102,7 @@ int conn_flush(struct conn *c)
     if (c->out.n) {
         r = send_some(c, c->out.p, c->out.n, &c->sent);
         if (c->sent == c->out.n) {
-            buf_wipe(&c->out);
+            buf_free(&c->out);
             c->sent = 0;
         }
         return r;
@@ -123,7 +123,7 @@ int conn_flush(struct conn *c)
 /* Everything is sent: closes, in a way that lets the client read it. */
 static void part(struct conn *c)
 {
-    buf_wipe(&c->in);
+    buf_free(&c->in);
     if (c->eof || (!c->linger && !c->readable)) {
         conn_close(c);
         return;

@@ -241,5 +241,5 @@ void conn_read(struct conn *c)
         explicit_bzero(loop->in, n); /* passwords passed through here */
     }
     if (c->in.n == 0)
-        buf_wipe(&c->in);
+        buf_free(&c->in);
 }

@@ -13,11 +13,11 @@ int exchange_new(struct loop *loop, const struct http_options *options, struct e
         return fault_set(FAULT_MEMORY, "no memory for a request");
     x->loop = loop;
     x->arena = arena_init(options->arena_max);
-    x->head_bytes = buf_init(options->request_line_max + options->header_bytes_max + 16);
-    x->body = buf_init(0);
-    x->reply.headers = buf_init(64 * 1024);
-    x->reply.body = buf_init(options->reply_max);
-    x->inflow.data = buf_init(STREAM_WINDOW);
+    x->head_bytes = buf_secret(options->request_line_max + options->header_bytes_max + 16);
+    x->body = buf_secret(0);
+    x->reply.headers = buf_secret(64 * 1024);
+    x->reply.body = buf_secret(options->reply_max);
+    x->inflow.data = buf_secret(STREAM_WINDOW);
     x->outflow.data = buf_init(STREAM_WINDOW * 2);
     pthread_mutex_init(&x->lock, NULL);
     pthread_condattr_t monotonic;
@@ -32,10 +32,10 @@ int exchange_new(struct loop *loop, const struct http_options *options, struct e
 void exchange_free(struct exchange *x)
 {
     arena_free(&x->arena);
-    buf_wipe(&x->head_bytes);
-    buf_wipe(&x->body);
-    buf_wipe(&x->reply.headers);
-    buf_wipe(&x->reply.body);
+    buf_free(&x->head_bytes);
+    buf_free(&x->body);
+    buf_free(&x->reply.headers);
+    buf_free(&x->reply.body);
     buf_free(&x->inflow.data);
     buf_free(&x->outflow.data);
     pthread_mutex_destroy(&x->lock);
@@ -47,7 +47,7 @@ void exchange_free(struct exchange *x)
 static void reuse(struct buf *b)
 {
     if (b->cap > KEEP_MAX)
-        buf_wipe(b);
+        buf_free(b);
     else if (b->n)
         explicit_bzero(b->p, b->n);
     buf_reset(b);

@@ -49,7 +49,7 @@ int loop_init(struct loop *loop, struct http_engine *engine, int listener)
     loop->timers.durations[TIMER_LINGER] = LINGER_MS;
     timers_init(&loop->timers);
     loop->posts_last = &loop->posts;
-    loop->out = buf_init(SIZE_MAX / 4);
+    loop->out = buf_secret(SIZE_MAX / 4);
     pthread_mutex_init(&loop->post_lock, NULL);
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -75,7 +75,7 @@ static int unseal_secret(const struct mfa_keys *keys, const struct user *user,
                          struct totp_state *state)
 {
     struct totp_context context = context_of(user);
-    struct buf secret = buf_init(TOTP_SECRET_SIZE);
+    _cleanup_buf_ struct buf secret = buf_secret(TOTP_SECRET_SIZE);
     int r = unseal(keys->seal, context.parts, 4,
                    (struct str){(const char *)state->sealed, state->n_sealed}, &secret);
 
@@ -83,7 +83,6 @@ static int unseal_secret(const struct mfa_keys *keys, const struct user *user,
         memcpy(state->secret, secret.p, TOTP_SECRET_SIZE);
     else if (r >= 0)
         r = fault_set(FAULT_CRYPTO, "a user's one-time code secret does not open");
-    buf_wipe(&secret);
     return r;
 }
 
@@ -159,21 +158,15 @@ static int keep_secret(struct arena *a, struct str s, struct str *ret)
 static int make_uri(struct arena *a, const uint8_t secret[TOTP_SECRET_SIZE], struct str issuer,
                     struct str account, struct mfa_enrolment *e)
 {
-    struct buf uri = buf_init(URI_MAX), svg = buf_init(SVG_MAX);
-    int r = buf_reserve(&uri, URI_MAX);
+    _cleanup_buf_ struct buf uri = buf_secret(URI_MAX), svg = buf_secret(SVG_MAX);
+    int r = totp_uri(secret, issuer, account, &uri);
 
     if (r == 0)
-        r = totp_uri(secret, issuer, account, &uri);
-    if (r == 0)
         r = keep_secret(a, buf_str(&uri), &e->uri);
-    if (r == 0)
-        r = buf_reserve(&svg, SVG_MAX);
     if (r == 0)
         r = qr_svg(buf_str(&uri), &svg);
     if (r == 0)
         r = keep_secret(a, buf_str(&svg), &e->qr_svg);
-    buf_wipe(&uri);
-    buf_wipe(&svg);
     return r;
 }
 

@@ -157,7 +157,7 @@ int session_grant_make(struct sessions *s, struct arena *a, const struct session
                        uint32_t generation, const struct user *user, int64_t now,
                        struct session_grant *ret)
 {
-    struct buf access _cleanup_buf_ = buf_init(JWT_MAX);
+    struct buf access _cleanup_buf_ = buf_secret(JWT_MAX);
     char refresh[REFRESH_TOKEN_TEXT_SIZE];
     int64_t ttl = access_life(family, now);
     int r = issue_access(s, family, user, now, ttl, &access);
