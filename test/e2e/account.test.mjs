@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { forEachStore, password, waitFor, withInstallation } from './harness.mjs';
-import { assertProblem, noticesOf, refresh, statusOf } from './steps.mjs';
+import { noticesOf, refresh, statusOf } from './steps.mjs';
+import { expect } from './support.mjs';
 
 const another = 'a quite different passphrase';
 
@@ -20,16 +21,16 @@ forEachStore((store) => {
             const { status, body } = await server.api('POST', '/auth/logout', { token: laptop.accessToken });
             assert.equal(status, 204);
             assert.equal(body, null);
-            assertProblem(await server.api('GET', '/auth/me', { token: laptop.accessToken }), 401, 'token_revoked');
-            assertProblem(await server.api('POST', '/auth/logout', { token: laptop.accessToken }), 401, 'token_revoked');
-            assertProblem(await refresh(server, laptop.refreshToken), 401, 'token_revoked');
+            expect(await server.api('GET', '/auth/me', { token: laptop.accessToken }), 401, 'token_revoked');
+            expect(await server.api('POST', '/auth/logout', { token: laptop.accessToken }), 401, 'token_revoked');
+            expect(await refresh(server, laptop.refreshToken), 401, 'token_revoked');
             assert.equal(await statusOf(server, phone.accessToken), 200);
             assert.equal((await refresh(server, phone.refreshToken)).status, 200);
             const log = await server.api('GET', '/v1/audit-log?action=session.logout', { token: phone.accessToken });
             assert.deepEqual(log.body.items.map((record) => record.actor), [user.email]);
             // It was their own doing: nobody need tell them.
             assert.deepEqual((await noticesOf(server, phone.accessToken)).map((notice) => notice.kind), []);
-            assertProblem(await server.api('POST', '/auth/logout'), 401, 'unauthenticated');
+            expect(await server.api('POST', '/auth/logout'), 401, 'unauthenticated');
         });
     });
 
@@ -41,13 +42,13 @@ forEachStore((store) => {
             const others = [await server.login(user.email), await server.login(user.email)];
             assert.equal((await change(server, mine.accessToken, password, another)).status, 204);
             for (const other of others) {
-                assertProblem(await server.api('GET', '/auth/me', { token: other.accessToken }), 401, 'token_revoked');
-                assertProblem(await refresh(server, other.refreshToken), 401, 'token_revoked');
+                expect(await server.api('GET', '/auth/me', { token: other.accessToken }), 401, 'token_revoked');
+                expect(await refresh(server, other.refreshToken), 401, 'token_revoked');
             }
             assert.equal(await statusOf(server, mine.accessToken), 200);
             const next = await refresh(server, mine.refreshToken);
             assert.equal(next.status, 200);
-            assertProblem(await server.api('POST', '/auth/login', { body: { email: user.email, password } }), 401, 'invalid_credentials');
+            expect(await server.api('POST', '/auth/login', { body: { email: user.email, password } }), 401, 'invalid_credentials');
             await server.login(user.email, another);
             const notices = await noticesOf(server, mine.accessToken);
             assert.deepEqual(notices.map((notice) => notice.kind), ['password_changed']);
@@ -67,11 +68,11 @@ forEachStore((store) => {
             const other = await server.login(user.email);
             for (const unfit of ['short7!', '1234567890', 'password1', 'Password1', 'x'.repeat(129), password]) {
                 const answer = await change(server, token, password, unfit);
-                assertProblem(answer, 400, 'invalid_field');
+                expect(answer, 400, 'invalid_field');
                 assert.equal(answer.body.field, 'newPassword', unfit);
             }
-            assertProblem(await change(server, token, 'not my password', another), 401, 'invalid_credentials');
-            assertProblem(await server.api('POST', '/auth/password', { body: { currentPassword: password, newPassword: another } }), 401, 'unauthenticated');
+            expect(await change(server, token, 'not my password', another), 401, 'invalid_credentials');
+            expect(await server.api('POST', '/auth/password', { body: { currentPassword: password, newPassword: another } }), 401, 'unauthenticated');
             assert.equal(await statusOf(server, other.accessToken), 200, 'nothing was ended');
             assert.equal((await change(server, token, password, '8 letter')).status, 204, 'eight characters are enough');
         });
@@ -82,9 +83,9 @@ forEachStore((store) => {
             const user = await installation.addUser();
             const server = await installation.start();
             const { accessToken: token } = await server.login(user.email);
-            for (let i = 0; i < 4; i++) assertProblem(await change(server, token, `guess number ${i}`, another), 401, 'invalid_credentials');
+            for (let i = 0; i < 4; i++) expect(await change(server, token, `guess number ${i}`, another), 401, 'invalid_credentials');
             const answer = await change(server, token, password, another);
-            assertProblem(answer, 429, 'rate_limited');
+            expect(answer, 429, 'rate_limited');
             assert.ok(Number(answer.headers['retry-after']) >= 1);
         });
     });
@@ -103,14 +104,14 @@ forEachStore((store) => {
             assert.equal(await statusOf(server, token), 200);
             for (const [method, target] of [['GET', '/v1/users'], ['GET', '/v1/sessions'], ['GET', '/v1/notifications'], ['GET', '/v1/audit-log'],
                 ['POST', '/auth/mfa/enroll'], ['DELETE', `/v1/sessions/revoke-user/${grant.user.id}`], ['PUT', '/v1/preferences']])
-                assertProblem(await server.api(method, target, { token }), 403, 'password_change_required');
+                expect(await server.api(method, target, { token }), 403, 'password_change_required');
             const other = await server.login(address, oneTime);
             const next = await refresh(server, other.refreshToken);
-            assertProblem(await server.api('GET', '/v1/users', { token: next.body.accessToken }), 403, 'password_change_required');
+            expect(await server.api('GET', '/v1/users', { token: next.body.accessToken }), 403, 'password_change_required');
             assert.equal((await change(server, token, oneTime, another)).status, 204);
             assert.equal((await server.api('GET', '/v1/users', { token })).status, 200, 'at once, by the same token');
             assert.equal(await statusOf(server, other.accessToken), 401);
-            assertProblem(await server.api('POST', '/auth/login', { body: { email: address, password: oneTime } }), 401, 'invalid_credentials');
+            expect(await server.api('POST', '/auth/login', { body: { email: address, password: oneTime } }), 401, 'invalid_credentials');
             const again = await server.login(address, another);
             assert.equal(again.user.passwordChangeRequired, false);
             await server.restart();
@@ -128,7 +129,7 @@ forEachStore((store) => {
             assert.equal(created.status, 201);
             const grant = await server.login('new@example.com', created.body.password);
             assert.equal(grant.user.passwordChangeRequired, true);
-            assertProblem(await server.api('GET', '/v1/sessions', { token: grant.accessToken }), 403, 'password_change_required');
+            expect(await server.api('GET', '/v1/sessions', { token: grant.accessToken }), 403, 'password_change_required');
             assert.equal((await server.api('POST', '/auth/logout', { token: grant.accessToken })).status, 204);
             assert.equal(await statusOf(server, grant.accessToken), 401);
         });

@@ -5,7 +5,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 
 import { forEachStore, password, waitFor, withInstallation } from './harness.mjs';
-import { assertProblem } from './steps.mjs';
+import { expect } from './support.mjs';
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -70,7 +70,7 @@ forEachStore((store) => {
             ];
             for (const [body, field] of wrong) {
                 const answer = await login(server, body);
-                assertProblem(answer, 400, 'invalid_field');
+                expect(answer, 400, 'invalid_field');
                 assert.equal(answer.body.field, field, JSON.stringify(body));
                 assert.ok(answer.body.detail.length > 0);
                 assert.ok(!JSON.stringify(answer.body).includes(password), 'a secret is not said back');
@@ -84,8 +84,8 @@ forEachStore((store) => {
                 assert.equal(answer.status, 400, String(body).slice(0, 60));
                 assert.ok(['bad_request', 'invalid_field'].includes(answer.body.code));
             }
-            assertProblem(await login(server, ` \r\n\t${good} `), 401, 'invalid_credentials');
-            assertProblem(await login(server, { email, password, totp: null }), 401, 'invalid_credentials');
+            expect(await login(server, ` \r\n\t${good} `), 401, 'invalid_credentials');
+            expect(await login(server, { email, password, totp: null }), 401, 'invalid_credentials');
         });
     });
 
@@ -95,11 +95,11 @@ forEachStore((store) => {
             const { accessToken: token } = await server.login(admin.email);
             for (const [query, field] of [['limit=0', 'limit'], ['limit=201', 'limit'], ['limit=x', 'limit'], ['limit=1&limit=2', 'limit'], ['limt=5', 'limt'], ['cursor=x', 'cursor'], ['limit=1.5', 'limit'], ['limit=%2B5', 'limit']]) {
                 const answer = await server.api('GET', `/v1/users?${query}`, { token });
-                assertProblem(answer, 400, 'invalid_field');
+                expect(answer, 400, 'invalid_field');
                 assert.equal(answer.body.field, field, query);
             }
             assert.equal((await server.api('GET', '/v1/users?limit=200', { token })).status, 200);
-            assertProblem(await server.api('GET', '/auth/me?x=1', { token }), 400, 'invalid_field');
+            expect(await server.api('GET', '/auth/me?x=1', { token }), 400, 'invalid_field');
             assert.equal((await server.api('GET', '/v1/users?limit=%zz', { token })).status, 400);
         });
     });
@@ -111,22 +111,22 @@ forEachStore((store) => {
                 return body.replace('""', `"${'x'.repeat(n - body.length)}"`);
             };
             assert.equal((await login(server, of(1024))).status, 400, 'as long as may be: read, and found wanting');
-            assertProblem(await login(server, of(1025)), 413, 'too_large');
+            expect(await login(server, of(1025)), 413, 'too_large');
             // Announced, nothing sent yet: no need to wait for it.
             const announced = await rawAnswer(server, 'POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n');
-            assertProblem(announced, 413, 'too_large');
+            expect(announced, 413, 'too_large');
             const chunked = await rawAnswer(server, ['POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n', `400\r\n${'x'.repeat(1024)}\r\n`, '1\r\nx\r\n']);
-            assertProblem(chunked, 413, 'too_large');
+            expect(chunked, 413, 'too_large');
             assertSecured(chunked);
             const header = (n) => server.api('GET', '/health', { headers: { 'x-long': 'x'.repeat(n) } });
             assert.equal((await header(1500)).status, 200);
             const tooLong = await header(2100);
-            assertProblem(tooLong, 431, 'headers_too_large');
+            expect(tooLong, 431, 'headers_too_large');
             assertSecured(tooLong);
             const many = await rawAnswer(server, `GET /health HTTP/1.1\r\nHost: a\r\n${'A: b\r\n'.repeat(300)}\r\n`);
-            assertProblem(many, 431, 'headers_too_large');
+            expect(many, 431, 'headers_too_large');
             const target = await rawAnswer(server, `GET /${'x'.repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`);
-            assertProblem(target, 414, 'uri_too_long');
+            expect(target, 414, 'uri_too_long');
             assertSecured(target);
             assert.equal((await server.api('GET', '/health')).status, 200);
         });
@@ -235,7 +235,7 @@ forEachStore((store) => {
             assert.equal(kept.match(/HTTP\/1\.1 200/g).length, 2);
             assert.equal(kept.match(/"status":"ok"/g).length, 1);
             assert.equal((await server.api('HEAD', '/auth/login')).status, 405);
-            assertProblem(await server.api('GET', '/auth/login'), 405, 'method_not_allowed');
+            expect(await server.api('GET', '/auth/login'), 405, 'method_not_allowed');
             const options = async (target) => {
                 const answer = await server.api('OPTIONS', target);
                 assert.equal(answer.status, 204);
@@ -257,14 +257,14 @@ forEachStore((store) => {
             assert.match(headers['content-type'], /^text\/plain; version=0\.0\.4/);
             for (const line of body.trimEnd().split('\n')) assert.match(line, /^(# (HELP|TYPE) \w+ .+|[a-z_]+(_bucket)?(\{[^{}]*\})? -?[0-9.e+-]+(Inf|NaN)?)$/, line);
             for (const [name, value] of Object.entries({ 'x-forwarded-for': '127.0.0.1', 'x-real-ip': '127.0.0.1', forwarded: 'for=127.0.0.1', via: '1.1 proxy' }))
-                assertProblem(await ask({ [name]: value }), 401, 'unauthenticated'); // what is passed on is not local
+                expect(await ask({ [name]: value }), 401, 'unauthenticated'); // what is passed on is not local
             const outside = { 'x-forwarded-for': '203.0.113.9' };
-            assertProblem(await ask(outside), 401, 'unauthenticated');
-            assertProblem(await ask({ ...outside, authorization: 'Bearer wrong' }), 401, 'unauthenticated');
-            assertProblem(await ask({ authorization: 'Bearer wrong' }), 401, 'unauthenticated');
+            expect(await ask(outside), 401, 'unauthenticated');
+            expect(await ask({ ...outside, authorization: 'Bearer wrong' }), 401, 'unauthenticated');
+            expect(await ask({ authorization: 'Bearer wrong' }), 401, 'unauthenticated');
             const user = await installation.addUser({ role: 'operator' });
             const { accessToken } = await server.login(user.email);
-            assertProblem(await ask({ ...outside, authorization: `Bearer ${accessToken}` }), 401, 'unauthenticated');
+            expect(await ask({ ...outside, authorization: `Bearer ${accessToken}` }), 401, 'unauthenticated');
             const token = { ...outside, authorization: 'Bearer a token of 32 characters or more!' };
             const after = await ask(token);
             assert.equal(after.status, 200);
@@ -352,7 +352,7 @@ forEachStore((store) => {
             const days = (Date.parse(expires) - Date.now()) / 86_400_000;
             assert.ok(days > 30 && days <= 366, expires);
         });
-        await withServer(store, {}, async (server) => assertProblem(await server.api('GET', '/.well-known/security.txt'), 404, 'not_found'));
+        await withServer(store, {}, async (server) => expect(await server.api('GET', '/.well-known/security.txt'), 404, 'not_found'));
     });
 
     test('requests over all routes are limited by address where that is set', async () => {
@@ -361,7 +361,7 @@ forEachStore((store) => {
             const answers = await Promise.all(Array.from({ length: 120 }, () => ask('203.0.113.5')));
             assert.equal(answers.filter((answer) => answer.status === 200).length, 100);
             const refused = answers.find((answer) => answer.status !== 200);
-            assertProblem(refused, 429, 'rate_limited');
+            expect(refused, 429, 'rate_limited');
             assertSecured(refused);
             assert.equal(refused.headers['ratelimit-limit'], '100');
             assert.ok(Number(refused.headers['retry-after']) >= 1);
@@ -377,7 +377,7 @@ forEachStore((store) => {
             ];
             assert.equal((await server.api('GET', '/health')).status, 200);
             for (const answer of await Promise.all(slow)) {
-                assertProblem(answer, 408, 'timeout');
+                expect(answer, 408, 'timeout');
                 assertSecured(answer);
             }
         });

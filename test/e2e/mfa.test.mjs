@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { forEachStore, password, withInstallation } from './harness.mjs';
-import { assertProblem, base32Decode, claimsOf, enrollFactor, noticesOf, passHalfMinute, refresh, statusOf, totp } from './steps.mjs';
+import { base32Decode, claimsOf, enrollFactor, noticesOf, passHalfMinute, refresh, statusOf, totp } from './steps.mjs';
+import { expect } from './support.mjs';
 
 const signIn = (server, email, code) =>
     server.api('POST', '/auth/login', { body: code === undefined ? { email, password } : { email, password, totp: code } });
@@ -27,7 +28,7 @@ forEachStore((store) => {
             const user = await installation.addUser();
             const server = await installation.start();
             const { accessToken: token, refreshToken } = await server.login(user.email);
-            assertProblem(await server.api('POST', '/auth/mfa/activate', { token, body: { code: '123456' } }), 409, 'conflict');
+            expect(await server.api('POST', '/auth/mfa/activate', { token, body: { code: '123456' } }), 409, 'conflict');
             const { status, body } = await server.api('POST', '/auth/mfa/enroll', { token });
             assert.equal(status, 200);
             assert.ok(base32Decode(body.secret).length >= 20);
@@ -43,15 +44,15 @@ forEachStore((store) => {
             // Until a code of the app has arrived, nothing has changed.
             assert.equal((await signIn(server, user.email)).status, 200);
             const wrong = totp(body.secret).replace(/.$/, (digit) => (Number(digit) + 5) % 10);
-            assertProblem(await server.api('POST', '/auth/mfa/activate', { token, body: { code: wrong } }), 401, 'invalid_credentials');
-            assertProblem(await server.api('POST', '/auth/mfa/activate', { token, body: { code: body.recoveryCodes[0] } }), 401, 'invalid_credentials');
+            expect(await server.api('POST', '/auth/mfa/activate', { token, body: { code: wrong } }), 401, 'invalid_credentials');
+            expect(await server.api('POST', '/auth/mfa/activate', { token, body: { code: body.recoveryCodes[0] } }), 401, 'invalid_credentials');
             const again = await server.api('POST', '/auth/mfa/enroll', { token });
             assert.notEqual(again.body.secret, body.secret, 'who lost the page begins anew');
-            assertProblem(await server.api('POST', '/auth/mfa/activate', { token, body: { code: totp(body.secret) } }), 401, 'invalid_credentials');
+            expect(await server.api('POST', '/auth/mfa/activate', { token, body: { code: totp(body.secret) } }), 401, 'invalid_credentials');
             assert.equal((await server.api('POST', '/auth/mfa/activate', { token, body: { code: totp(again.body.secret) } })).status, 204);
             assert.equal((await server.api('GET', '/auth/me', { token })).body.mfaEnabled, true);
-            assertProblem(await server.api('POST', '/auth/mfa/enroll', { token }), 409, 'conflict');
-            assertProblem(await server.api('POST', '/auth/mfa/activate', { token, body: { code: totp(again.body.secret, 1) } }), 409, 'conflict');
+            expect(await server.api('POST', '/auth/mfa/enroll', { token }), 409, 'conflict');
+            expect(await server.api('POST', '/auth/mfa/activate', { token, body: { code: totp(again.body.secret, 1) } }), 409, 'conflict');
             assert.deepEqual(claimsOf(token).amr, ['pwd']);
             const next = await refresh(server, refreshToken);
             assert.deepEqual(claimsOf(next.body.accessToken).amr, ['pwd', 'otp', 'mfa'], 'a refresh carries the factor just proved');
@@ -61,23 +62,23 @@ forEachStore((store) => {
 
     test('signing in then needs a code, and says so only to who knows the password', async () => {
         await withFactor(store, async ({ installation, server, user, enrolment }) => {
-            assertProblem(await signIn(server, user.email), 401, 'mfa_required');
-            assertProblem(await server.api('POST', '/auth/login', { body: { email: user.email, password: 'not the password' } }), 401, 'invalid_credentials');
+            expect(await signIn(server, user.email), 401, 'mfa_required');
+            expect(await server.api('POST', '/auth/login', { body: { email: user.email, password: 'not the password' } }), 401, 'invalid_credentials');
             await passHalfMinute(installation, user.id);
-            assertProblem(await server.api('POST', '/auth/login', { body: { email: user.email, password: 'not the password', totp: totp(enrolment.secret) } }), 401, 'invalid_credentials');
+            expect(await server.api('POST', '/auth/login', { body: { email: user.email, password: 'not the password', totp: totp(enrolment.secret) } }), 401, 'invalid_credentials');
             const { status, body } = await signIn(server, user.email, totp(enrolment.secret));
             assert.equal(status, 200, 'a code that a wrong password came with is not used up');
             assert.deepEqual(claimsOf(body.accessToken).amr, ['pwd', 'otp', 'mfa']);
             assert.equal(body.user.mfaEnabled, true);
             for (const code of ['000000', '12345', '1234567', 'abcdef', totp(enrolment.secret, -20), totp(enrolment.secret, 20)])
-                assertProblem(await signIn(server, user.email, code), 401, 'invalid_credentials');
+                expect(await signIn(server, user.email, code), 401, 'invalid_credentials');
         });
     });
 
     test('a code works once, also when many bring it at the same time', async () => {
         await withFactor(store, async ({ installation, server, user, enrolment }) => {
             const used = totp(enrolment.secret);
-            assertProblem(await signIn(server, user.email, used), 401, 'invalid_credentials');
+            expect(await signIn(server, user.email, used), 401, 'invalid_credentials');
             await passHalfMinute(installation, user.id);
             const code = totp(enrolment.secret);
             const answers = await Promise.all(Array.from({ length: 10 }, () => signIn(server, user.email, code)));
@@ -92,7 +93,7 @@ forEachStore((store) => {
             const { status, body } = await signIn(server, user.email, first);
             assert.equal(status, 200);
             assert.deepEqual(claimsOf(body.accessToken).amr, ['pwd', 'otp', 'mfa']);
-            assertProblem(await signIn(server, user.email, first), 401, 'invalid_credentials');
+            expect(await signIn(server, user.email, first), 401, 'invalid_credentials');
             const answers = await Promise.all(Array.from({ length: 10 }, () => signIn(server, user.email, second)));
             assert.equal(countOf(answers, 200), 1);
             assert.equal(countOf(answers, 401), 9);
@@ -108,11 +109,11 @@ forEachStore((store) => {
         await withFactor(store, async ({ installation, server, user, grant, enrolment }) => {
             const { accessToken: token } = grant;
             const remove = (code) => server.api('DELETE', '/auth/mfa', { token, body: { code } });
-            assertProblem(await remove('000000'), 401, 'invalid_credentials');
-            assertProblem(await server.api('DELETE', '/auth/mfa', { token }), 400, 'bad_request');
+            expect(await remove('000000'), 401, 'invalid_credentials');
+            expect(await server.api('DELETE', '/auth/mfa', { token }), 400, 'bad_request');
             await passHalfMinute(installation, user.id);
             assert.equal((await remove(totp(enrolment.secret))).status, 204);
-            assertProblem(await remove(enrolment.recoveryCodes[0]), 409, 'conflict');
+            expect(await remove(enrolment.recoveryCodes[0]), 409, 'conflict');
             const { status, body } = await signIn(server, user.email);
             assert.equal(status, 200);
             assert.deepEqual(claimsOf(body.accessToken).amr, ['pwd']);
@@ -121,7 +122,7 @@ forEachStore((store) => {
             assert.ok(kinds.includes('mfa_disabled'), kinds.join());
             // Enrolled anew, by a recovery code it can be removed as well; codes of before are void.
             const anew = await enrollFactor(server, token);
-            assertProblem(await remove(enrolment.recoveryCodes[1]), 401, 'invalid_credentials');
+            expect(await remove(enrolment.recoveryCodes[1]), 401, 'invalid_credentials');
             assert.equal((await remove(anew.recoveryCodes[0])).status, 204);
         });
     });
@@ -130,16 +131,16 @@ forEachStore((store) => {
         await withFactor(store, async ({ server, user, grant, enrolment }) => {
             // Two of the eight attempts went into signing in and activating.
             const codes = Array.from({ length: 6 }, (_, i) => String(i).padStart(6, '9'));
-            for (const code of codes) assertProblem(await server.api('DELETE', '/auth/mfa', { token: grant.accessToken, body: { code } }), 401, 'invalid_credentials');
+            for (const code of codes) expect(await server.api('DELETE', '/auth/mfa', { token: grant.accessToken, body: { code } }), 401, 'invalid_credentials');
             const answer = await server.api('DELETE', '/auth/mfa', { token: grant.accessToken, body: { code: enrolment.recoveryCodes[0] } });
-            assertProblem(answer, 429, 'rate_limited');
-            assertProblem(await signIn(server, user.email, enrolment.recoveryCodes[0]), 429, 'rate_limited');
+            expect(answer, 429, 'rate_limited');
+            expect(await signIn(server, user.email, enrolment.recoveryCodes[0]), 429, 'rate_limited');
             assert.equal(await statusOf(server, grant.accessToken), 200);
         }, { env: { LOGIN_ATTEMPTS_PER_MINUTE: '8' } });
         await withFactor(store, async ({ server, user, enrolment }) => {
-            for (const code of ['999991', '999992', '999993']) assertProblem(await signIn(server, user.email, code), 401, 'invalid_credentials');
-            assertProblem(await signIn(server, user.email, enrolment.recoveryCodes[0]), 401, 'invalid_credentials');
-            assertProblem(await signIn(server, user.email), 401, 'invalid_credentials');
+            for (const code of ['999991', '999992', '999993']) expect(await signIn(server, user.email, code), 401, 'invalid_credentials');
+            expect(await signIn(server, user.email, enrolment.recoveryCodes[0]), 401, 'invalid_credentials');
+            expect(await signIn(server, user.email), 401, 'invalid_credentials');
         }, { env: { LOGIN_LOCK_AFTER: '3' } });
     });
 
@@ -152,10 +153,10 @@ forEachStore((store) => {
             const administrative = [['GET', '/v1/users'], ['GET', `/v1/users/${member.id}`], ['GET', '/v1/audit-log'],
                 ['DELETE', `/v1/sessions/revoke-user/${member.id}`], ['GET', `/v1/sessions/security-audit/${member.id}`]];
             for (const [method, target] of administrative)
-                assertProblem(await server.api(method, target, { token }), 403, 'second_factor_needed');
+                expect(await server.api(method, target, { token }), 403, 'second_factor_needed');
             assert.equal((await server.api('GET', '/v1/sessions', { token })).status, 200, 'one\'s own account needs none');
             const { secret } = await enrollFactor(server, token);
-            assertProblem(await server.api('GET', '/v1/users', { token }), 403, 'second_factor_needed');
+            expect(await server.api('GET', '/v1/users', { token }), 403, 'second_factor_needed');
             const next = await refresh(server, refreshToken);
             assert.equal((await server.api('GET', '/v1/users', { token: next.body.accessToken })).status, 200);
             await passHalfMinute(installation, admin.id);
@@ -163,7 +164,7 @@ forEachStore((store) => {
             for (const [method, target] of administrative)
                 assert.equal((await server.api(method, target, { token: fresh.body.accessToken })).status, 200, target);
             const own = await server.login(member.email);
-            assertProblem(await server.api('GET', '/v1/users', { token: own.accessToken }), 403, 'forbidden');
+            expect(await server.api('GET', '/v1/users', { token: own.accessToken }), 403, 'forbidden');
         });
     });
 });

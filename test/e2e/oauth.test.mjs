@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { forEachStore, withInstallation } from './harness.mjs';
-import { assertProblem, claimsOf, newSecret, noticesOf, refresh, statusOf } from './steps.mjs';
+import { claimsOf, newSecret, noticesOf, refresh, statusOf } from './steps.mjs';
+import { expect } from './support.mjs';
 
 const id = 'gateway:é 1';
 const secret = `p%+ &${newSecret(32)}`;
@@ -89,8 +90,8 @@ forEachStore((store) => {
                     assert.equal(status, 200);
                     assert.equal(body, null);
                 }
-                assertProblem(await server.api('GET', '/auth/me', { token: ended.accessToken }), 401, 'token_revoked');
-                assertProblem(await refresh(server, ended.refreshToken), 401, 'token_revoked');
+                expect(await server.api('GET', '/auth/me', { token: ended.accessToken }), 401, 'token_revoked');
+                expect(await refresh(server, ended.refreshToken), 401, 'token_revoked');
             }
             for (const token of ['x', 'hfr_x', other.refreshToken.replace(/.{5}$/, 'AAAAA')]) assert.equal((await revoke(server, { token })).status, 200);
             assert.equal(await statusOf(server, other.accessToken), 200);
@@ -123,7 +124,7 @@ forEachStore((store) => {
                         assert.ok([400, 401].includes(answer.status));
                         continue;
                     }
-                    assertProblem(answer, 401, 'invalid_client');
+                    expect(answer, 401, 'invalid_client');
                     assert.match(answer.headers['www-authenticate'], /^Basic realm=/, 'it says which scheme to use');
                 }
             }
@@ -139,11 +140,11 @@ forEachStore((store) => {
             for (const [body, field] of [['', 'token'], ['token=', 'token'], [`token=${token}&token=${token}`, 'token'], [`token=${token}&tokne=x`, 'tokne'],
                 [`token=${token}&token_type_hint=other`, 'token_type_hint']]) {
                 const answer = await send(body);
-                assertProblem(answer, 400, 'invalid_field');
+                expect(answer, 400, 'invalid_field');
                 assert.equal(answer.body.field, field, body.slice(0, 20));
             }
             assert.equal((await send(`token=%zz`)).status, 400);
-            assertProblem(await send(JSON.stringify({ token }), 'application/json'), 415, 'unsupported_media_type');
+            expect(await send(JSON.stringify({ token }), 'application/json'), 415, 'unsupported_media_type');
             assert.equal((await send(`token=${token}`, 'application/x-www-form-urlencoded; charset=utf-8')).status, 200);
         });
     });
@@ -154,7 +155,7 @@ forEachStore((store) => {
             const server = await installation.start();
             const { accessToken: token } = await server.login(user.email);
             for (const headers of [{}, basic('', ''), basic('x', ''), basic('x', 'x')])
-                assertProblem(await introspect(server, { token }, headers), 401, 'invalid_client');
+                expect(await introspect(server, { token }, headers), 401, 'invalid_client');
         });
     });
 });

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { forEachStore, withInstallation } from './harness.mjs';
-import { assertProblem, changeFamily, claimsOf, idLiteral, newSecret, noticesOf, refresh, sql, statusOf } from './steps.mjs';
+import { changeFamily, claimsOf, newSecret, noticesOf, refresh, statusOf } from './steps.mjs';
+import { expect, sql, sqlId } from './support.mjs';
 
 const DAY = 24 * 60 * 60 * 1000;
 
@@ -26,7 +27,7 @@ async function refreshed(server, refreshToken) {
 const wait = (installation, id, ms) => changeFamily(installation, id, `rotated_at = rotated_at - ${ms}`);
 
 async function generationOf(installation, id) {
-    const [row] = await sql(installation, `SELECT generation FROM families WHERE id = ${idLiteral(installation, id)}`);
+    const [row] = await sql(installation, `SELECT generation FROM families WHERE id = ${sqlId(installation, id)}`);
     return Number(row);
 }
 
@@ -74,7 +75,7 @@ forEachStore((store) => {
             await wait(installation, grant.sessionId, 4_000);
             await refreshed(server, grant.refreshToken);
             await wait(installation, grant.sessionId, 4_000);
-            assertProblem(await refresh(server, grant.refreshToken), 401, 'token_reused');
+            expect(await refresh(server, grant.refreshToken), 401, 'token_reused');
         });
     });
 
@@ -82,15 +83,15 @@ forEachStore((store) => {
         await withSession(store, async ({ server, grant }) => {
             const second = await refreshed(server, grant.refreshToken);
             const third = await refreshed(server, second.refreshToken);
-            assertProblem(await refresh(server, grant.refreshToken), 401, 'token_reused');
-            assertProblem(await refresh(server, third.refreshToken), 401, 'token_revoked');
+            expect(await refresh(server, grant.refreshToken), 401, 'token_reused');
+            expect(await refresh(server, third.refreshToken), 401, 'token_revoked');
         });
     });
 
     test('without grace, the predecessor is reuse at once', async () => {
         await withSession(store, async ({ server, grant }) => {
             const next = await refreshed(server, grant.refreshToken);
-            assertProblem(await refresh(server, grant.refreshToken), 401, 'token_reused');
+            expect(await refresh(server, grant.refreshToken), 401, 'token_reused');
             assert.equal(await statusOf(server, next.accessToken), 401);
         }, { env: { REFRESH_GRACE_SECONDS: '0' } });
     });
@@ -103,12 +104,12 @@ forEachStore((store) => {
             const thief = await refreshed(server, stolen.refreshToken);
             await wait(installation, stolen.sessionId, 11_000);
             const answer = await refresh(server, stolen.refreshToken, { headers: { 'user-agent': 'The owner/1' } });
-            assertProblem(answer, 401, 'token_reused');
+            expect(answer, 401, 'token_reused');
             // Of this session, nothing works any more.
             for (const token of [stolen.accessToken, thief.accessToken])
-                assertProblem(await server.api('GET', '/auth/me', { token }), 401, 'token_revoked');
+                expect(await server.api('GET', '/auth/me', { token }), 401, 'token_revoked');
             for (const token of [stolen.refreshToken, thief.refreshToken])
-                assertProblem(await refresh(server, token), 401, 'token_revoked');
+                expect(await refresh(server, token), 401, 'token_revoked');
             // All else does.
             for (const grant of [phone, others]) {
                 assert.equal(await statusOf(server, grant.accessToken), 200);
@@ -144,13 +145,13 @@ forEachStore((store) => {
             assert.equal((await refreshed(server, tokens[5].refreshToken)).refreshToken, next.refreshToken);
             const log = await server.api('GET', '/v1/audit-log?action=session.forward', { token: next.accessToken });
             assert.equal(log.body.items.length, 1);
-            assertProblem(await refresh(server, tokens[2].refreshToken), 401, 'token_reused');
+            expect(await refresh(server, tokens[2].refreshToken), 401, 'token_reused');
         }, { role: 'admin' });
     });
 
     test('a session ends by its age and by idleness, and a refresh postpones only the latter', async () => {
         await withSession(store, async ({ installation, server, user, grant }) => {
-            const read = async (id) => (await sql(installation, `SELECT created_at, expires_at, idle_expires_at, rotated_at FROM families WHERE id = ${idLiteral(installation, id)}`))[0].split('|').map(Number);
+            const read = async (id) => (await sql(installation, `SELECT created_at, expires_at, idle_expires_at, rotated_at FROM families WHERE id = ${sqlId(installation, id)}`))[0].split('|').map(Number);
             const [created, expires, idle] = await read(grant.sessionId);
             assert.equal(expires - created, 90 * DAY);
             assert.equal(idle - created, 14 * DAY);
@@ -160,10 +161,10 @@ forEachStore((store) => {
             assert.equal(after[1], expires);
             assert.equal(after[2] - after[3], 14 * DAY);
             await changeFamily(installation, grant.sessionId, `idle_expires_at = ${Date.now()}`);
-            assertProblem(await refresh(server, next.refreshToken), 401, 'token_expired');
+            expect(await refresh(server, next.refreshToken), 401, 'token_expired');
             const old = await server.login(user.email);
             await changeFamily(installation, old.sessionId, `expires_at = ${Date.now()}`);
-            assertProblem(await refresh(server, old.refreshToken), 401, 'token_expired');
+            expect(await refresh(server, old.refreshToken), 401, 'token_expired');
             // An expired session is over, not stolen.
             const [ended] = await sql(installation, 'SELECT count(*) FROM families WHERE revoked_at IS NOT NULL');
             assert.equal(ended, '0');
@@ -192,8 +193,8 @@ forEachStore((store) => {
             forged.push(text.slice(0, -1), `${text}A`, `${text}=`, ` ${text}`, text.slice(4), text.replace('hfr_', 'hfx_'), text.toUpperCase(),
                 encode(bytes.subarray(0, 51)), encode(Buffer.concat([bytes, Buffer.of(0)])), `hfr_${newSecret()}`, 'hfr_', 'x',
                 live.accessToken.slice(0, 512), `${text.slice(0, 20)}é${text.slice(21)}`);
-            for (const token of forged) assertProblem(await refresh(server, token), 401, 'token_invalid');
-            for (const token of ['', 'x'.repeat(513), `${text}\u0000`]) assertProblem(await refresh(server, token), 400, 'invalid_field');
+            for (const token of forged) expect(await refresh(server, token), 401, 'token_invalid');
+            for (const token of ['', 'x'.repeat(513), `${text}\u0000`]) expect(await refresh(server, token), 400, 'invalid_field');
             assert.equal(await statusOf(server, live.accessToken), 200);
             const next = await refreshed(server, live.refreshToken);
             assert.equal(await generationOf(installation, grant.sessionId), 4);
@@ -208,7 +209,7 @@ forEachStore((store) => {
             const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
             const at = alphabet.indexOf(grant.refreshToken.at(-1));
             for (let i = 1; i < 16; i++)
-                assertProblem(await refresh(server, grant.refreshToken.slice(0, -1) + alphabet[at ^ i]), 401, 'token_invalid');
+                expect(await refresh(server, grant.refreshToken.slice(0, -1) + alphabet[at ^ i]), 401, 'token_invalid');
             await refreshed(server, grant.refreshToken);
         });
     });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { forEachStore, password, withInstallation } from './harness.mjs';
-import { assertProblem } from './steps.mjs';
+import { expect } from './support.mjs';
 
 const register = (server, changes = {}) =>
     server.api('POST', '/auth/register', { body: { email: 'first@example.com', password, tenantName: 'Éclair & Söhne', ...changes } });
@@ -22,8 +22,8 @@ forEachStore((store) => {
             const { accessToken: token } = await server.login('first@example.com');
             const users = await server.api('GET', '/v1/users', { token });
             assert.deepEqual(users.body.items.map((user) => user.email), ['first@example.com']);
-            assertProblem(await server.api('GET', `/v1/users/${other.id}`, { token }), 404, 'not_found');
-            assertProblem(await register(server), 409, 'conflict');
+            expect(await server.api('GET', `/v1/users/${other.id}`, { token }), 404, 'not_found');
+            expect(await register(server), 409, 'conflict');
         });
     });
 
@@ -42,7 +42,7 @@ forEachStore((store) => {
             ];
             for (const [field, value] of unacceptable) {
                 const answer = await register(server, { [field]: value });
-                assertProblem(answer, 400, 'invalid_field');
+                expect(answer, 400, 'invalid_field');
                 assert.equal(answer.body.field, field, value);
             }
             assert.equal((await register(server, { password: 'é'.repeat(128) })).status, 201, 'characters are counted, not bytes');
@@ -53,7 +53,7 @@ forEachStore((store) => {
     test('registration can be turned off', async () => {
         await withInstallation({ store, env: { REGISTRATION_ENABLED: 'false' } }, async (installation) => {
             const server = await installation.start();
-            assertProblem(await register(server), 403, 'registration_disabled');
+            expect(await register(server), 403, 'registration_disabled');
             assert.equal((await server.api('POST', '/auth/login', { body: { email: 'first@example.com', password } })).status, 401);
         });
     });

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { forEachStore, password, waitFor, withInstallation } from './harness.mjs';
-import { assertProblem, claimsOf, noticesOf, statusOf } from './steps.mjs';
+import { claimsOf, noticesOf, statusOf } from './steps.mjs';
+import { expect } from './support.mjs';
 
 const limits = (minute, hour = 100_000) => ({
     LOGIN_ATTEMPTS_PER_MINUTE: String(minute),
@@ -31,7 +32,7 @@ async function someAccounts(installation, server) {
     const { accessToken } = await server.login(admin.email);
     const disabling = await server.api('PATCH', `/v1/users/${accounts.disabled.id}`, { token: accessToken, body: { disabled: true } });
     assert.equal(disabling.status, 200);
-    for (let i = 0; i < 3; i++) assertProblem(await attempt(server, accounts.locked.email), 401, 'invalid_credentials');
+    for (let i = 0; i < 3; i++) expect(await attempt(server, accounts.locked.email), 401, 'invalid_credentials');
     await waitFor('the account is locked', async () => {
         const { body } = await server.api('GET', `/v1/users/${accounts.locked.id}`, { token: accessToken });
         return body.locked;
@@ -89,7 +90,7 @@ forEachStore((store) => {
             assert.equal(verified.headers['x-auth-tenant'], user.tenantId);
             assert.equal(verified.headers['x-auth-role'], 'admin');
             assert.equal(verified.headers['x-auth-session'], body.sessionId);
-            assertProblem(await server.api('GET', '/auth/verify'), 401, 'unauthenticated');
+            expect(await server.api('GET', '/auth/verify'), 401, 'unauthenticated');
         });
     });
 
@@ -101,7 +102,7 @@ forEachStore((store) => {
             for (const [state, account] of Object.entries(accounts)) {
                 const secret = state === 'disabled' || state === 'locked' ? password : undefined;
                 const answer = await attempt(server, account.email, secret);
-                assertProblem(answer, 401, 'invalid_credentials');
+                expect(answer, 401, 'invalid_credentials');
                 delete answer.body.requestId;
                 delete answer.headers['x-request-id'];
                 delete answer.headers.date;
@@ -145,9 +146,9 @@ forEachStore((store) => {
             const server = await installation.start();
             for (const email of [user.email, 'unknown@example.com']) {
                 for (let i = 1; i <= 5; i++)
-                    assertProblem(await attempt(server, email, undefined, from(`203.0.113.${i}`)), 401, 'invalid_credentials');
+                    expect(await attempt(server, email, undefined, from(`203.0.113.${i}`)), 401, 'invalid_credentials');
                 const answer = await attempt(server, email, password, from('203.0.113.6'));
-                assertProblem(answer, 429, 'rate_limited');
+                expect(answer, 429, 'rate_limited');
                 const seconds = Number(answer.headers['retry-after']);
                 assert.ok(seconds >= 1 && seconds <= 60, `Retry-After: ${seconds}`);
                 assert.equal(answer.headers['ratelimit-limit'], '5');
@@ -165,7 +166,7 @@ forEachStore((store) => {
             const server = await installation.start();
             for (let i = 1; i <= 5; i++)
                 assert.equal((await attempt(server, `guess${i}@example.com`, undefined, from('198.51.100.7'))).status, 401);
-            assertProblem(await attempt(server, user.email, password, from('198.51.100.7')), 429, 'rate_limited');
+            expect(await attempt(server, user.email, password, from('198.51.100.7')), 429, 'rate_limited');
             assert.equal((await attempt(server, user.email, password, from('198.51.100.8'))).status, 200);
             // One customer has a whole /64 of IPv6.
             for (let i = 1; i <= 5; i++)
@@ -216,7 +217,7 @@ forEachStore((store) => {
             const server = await installation.start();
             for (let i = 0; i < 7; i++) assert.equal((await attempt(server, user.email)).status, 401);
             const answer = await attempt(server, user.email, password);
-            assertProblem(answer, 429, 'rate_limited');
+            expect(answer, 429, 'rate_limited');
             const seconds = Number(answer.headers['retry-after']);
             assert.ok(seconds > 60 && seconds <= 3600, `Retry-After: ${seconds}`);
             assert.equal(answer.headers['ratelimit-limit'], '7');
@@ -234,7 +235,7 @@ forEachStore((store) => {
             for (let i = 0; i < 3; i++) await attempt(server, user.email);
             await server.login(user.email);
             for (let i = 0; i < 4; i++) await attempt(server, user.email);
-            assertProblem(await attempt(server, user.email, password), 401, 'invalid_credentials');
+            expect(await attempt(server, user.email, password), 401, 'invalid_credentials');
             const view = () => server.api('GET', `/v1/users/${user.id}`, { token });
             await waitFor('the lock is in the store', async () => (await view()).body.locked);
             assert.equal(await statusOf(server, before.accessToken), 200, 'sessions live on: guessing ends nobody\'s');
@@ -258,7 +259,7 @@ forEachStore((store) => {
             const server = await installation.start();
             const wrong = await Promise.all(Array.from({ length: 20 }, () => attempt(server, user.email)));
             assert.equal(countOf(wrong, 401), 20);
-            assertProblem(await attempt(server, user.email, password), 401, 'invalid_credentials');
+            expect(await attempt(server, user.email, password), 401, 'invalid_credentials');
         });
     });
 
@@ -270,7 +271,7 @@ forEachStore((store) => {
             for (const type of ['application/json', 'application/json; charset=utf-8', 'Application/JSON', 'application/x-www-form-urlencoded'])
                 assert.equal((await server.api('POST', '/auth/login', { body, headers: { 'content-type': type } })).status, 200, type);
             for (const type of ['text/plain', 'multipart/form-data; boundary=x', 'application/xml', 'application/jsonp', 'text/json'])
-                assertProblem(await server.api('POST', '/auth/login', { body, headers: { 'content-type': type } }), 415, 'unsupported_media_type');
+                expect(await server.api('POST', '/auth/login', { body, headers: { 'content-type': type } }), 415, 'unsupported_media_type');
         });
     });
 

@@ -1,37 +1,18 @@
 /*
- * What the stories in this directory have in common: looking into the database as nobody but an
- * operator could, an authenticator app, tokens made by hand.
+ * What the stories of one user's account have in common: an authenticator app, tokens and what is
+ * done with them, sessions that age. support.mjs has what all tests share.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
-import path from 'node:path';
-import { promisify } from 'node:util';
 
-import { psql } from './harness.mjs';
+import { sql, sqlId } from './support.mjs';
 
 /* A secret of the form that the settings take. */
 export const newSecret = (digits = 128) => randomBytes(digits / 2).toString('hex');
 
-/* One SQL statement in the installation's database, while servers run or not. Returns its rows. */
-export async function sql(installation, statement) {
-    const { url } = installation.database;
-    if (!url.startsWith('sqlite:')) return psql(url, statement);
-    const file = path.join(installation.dir, url.slice('sqlite:'.length));
-    const { stdout } = await promisify(execFile)('sqlite3', ['-batch', '-cmd', '.timeout 10000', file, statement]);
-    return stdout.split('\n').filter((line) => line !== '');
-}
-
-/* An id as the database's own literal. */
-export function idLiteral(installation, id) {
-    const digits = id.replaceAll('-', '');
-    assert.match(digits, /^[0-9a-f]{32}$/);
-    return installation.database.url.startsWith('sqlite:') ? `x'${digits}'` : `'\\x${digits}'::bytea`;
-}
-
 /* Changes one session's row, as time passing or a restored backup would. */
 export async function changeFamily(installation, id, assignments) {
-    await sql(installation, `UPDATE families SET ${assignments} WHERE id = ${idLiteral(installation, id)}`);
+    await sql(installation, `UPDATE families SET ${assignments} WHERE id = ${sqlId(installation, id)}`);
 }
 
 export function base32Decode(text) {
@@ -60,7 +41,7 @@ export function totp(secret, steps = 0) {
 
 /* As if the half minute of the last used code had passed. */
 export async function passHalfMinute(installation, userId) {
-    await sql(installation, `UPDATE users SET totp_last_step = totp_last_step - 1 WHERE id = ${idLiteral(installation, userId)}`);
+    await sql(installation, `UPDATE users SET totp_last_step = totp_last_step - 1 WHERE id = ${sqlId(installation, userId)}`);
 }
 
 /* Enrolls and activates a second factor; returns the enrolment. The code it used is used up. */
@@ -85,15 +66,6 @@ export async function refresh(server, refreshToken, options = {}) {
 /* The status of a token at the place where every token is checked. */
 export async function statusOf(server, token) {
     return (await server.api('GET', '/auth/me', { token })).status;
-}
-
-export function assertProblem(answer, status, code) {
-    assert.equal(answer.status, status, JSON.stringify(answer.body));
-    assert.equal(answer.headers['content-type'], 'application/problem+json');
-    assert.equal(answer.body.code, code, JSON.stringify(answer.body));
-    assert.equal(answer.body.status, status);
-    assert.ok(answer.body.requestId);
-    assert.equal(answer.body.requestId, answer.headers['x-request-id']);
 }
 
 /* The kinds of a user's notices, newest first. */

@@ -49,13 +49,22 @@ export function sqlId(installation, id) {
     return installation.database.url.startsWith('sqlite:') ? `X'${hex}'` : `'\\x${hex}'::bytea`;
 }
 
-/* Fails unless the answer has this status and, where given, this problem code. Returns the body. */
+/*
+ * Fails unless the answer has this status and, where given, this problem code; a refusal has to be
+ * a whole problem. Returns the body.
+ */
 export function expect(answer, status, code) {
-    const said = `${answer.status} ${JSON.stringify(answer.body)}`;
+    const { headers, body } = answer;
+    const said = `${answer.status} ${JSON.stringify(body)}`;
     assert.equal(answer.status, status, said);
-    if (code !== undefined) assert.equal(answer.body?.code, code, said);
-    if (status >= 400) assert.match(answer.headers['content-type'], /^application\/problem\+json/, said);
-    return answer.body;
+    if (code !== undefined) assert.equal(body?.code, code, said);
+    if (status >= 400) {
+        assert.equal(headers['content-type'], 'application/problem+json', said);
+        assert.equal(body.status, status, said);
+        assert.ok(body.requestId, said);
+        assert.equal(body.requestId, headers['x-request-id'], said);
+    }
+    return body;
 }
 
 /* An answer without what differs from one request to the next. */

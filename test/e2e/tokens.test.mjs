@@ -4,7 +4,8 @@ import { createHash, createHmac, createPublicKey, generateKeyPairSync, randomUUI
 import { test } from 'node:test';
 
 import { forEachStore, waitFor, withInstallation } from './harness.mjs';
-import { assertProblem, base64url, claimsOf, newSecret, refresh, statusOf } from './steps.mjs';
+import { base64url, claimsOf, newSecret, refresh, statusOf } from './steps.mjs';
+import { expect } from './support.mjs';
 
 const headerOf = (token) => JSON.parse(Buffer.from(token.split('.')[0], 'base64url').toString());
 
@@ -98,7 +99,7 @@ forEachStore((store) => {
             assert.equal(await statusOf(server, token), 200);
             await waitFor('the token expires', async () => (await statusOf(server, token)) === 401, { every: 200 });
             assert.ok(Date.now() / 1000 >= claimsOf(token).exp, 'not before its time');
-            assertProblem(await server.api('GET', '/auth/me', { token }), 401, 'token_expired');
+            expect(await server.api('GET', '/auth/me', { token }), 401, 'token_expired');
             assert.equal((await refresh(server, grant.refreshToken)).status, 200);
         });
     });
@@ -209,7 +210,7 @@ forEachStore((store) => {
             }
             await assertRefused(server, token, refused);
             // Of a user that is no more, as after a restored database: well signed, and yet nobody.
-            assertProblem(await server.api('GET', '/auth/me', { token: hs256(secret, h, { ...claims, sub: randomUUID() }) }), 401, 'token_revoked');
+            expect(await server.api('GET', '/auth/me', { token: hs256(secret, h, { ...claims, sub: randomUUID() }) }), 401, 'token_revoked');
         });
     });
 
@@ -241,7 +242,7 @@ forEachStore((store) => {
             const last = (await refresh(server, next.refreshToken)).body;
             await server.restart({ env: { JWT_SECRET: third, JWT_RETIRED_SECRETS: '' } });
             for (const token of [grant.accessToken, next.accessToken]) assert.equal(await statusOf(server, token), 401);
-            assertProblem(await refresh(server, next.refreshToken), 401, 'token_invalid');
+            expect(await refresh(server, next.refreshToken), 401, 'token_invalid');
             assert.equal(await statusOf(server, last.accessToken), 200);
             assert.equal((await refresh(server, last.refreshToken)).status, 200, 'what the dropped secret signed ended nothing');
             await server.login(user.email);

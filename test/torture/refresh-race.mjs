@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { forEachStore, withInstallation } from '../e2e/harness.mjs';
-import { idLiteral, refresh, sql, statusOf } from '../e2e/steps.mjs';
+import { refresh, statusOf } from '../e2e/steps.mjs';
+import { sql, sqlId } from '../e2e/support.mjs';
 
 const PARALLEL = 50;
 const ROUNDS = 200;
@@ -32,7 +33,7 @@ forEachStore((store) => {
                 seen.add(token);
             }
             assert.equal(await statusOf(server, access), 200);
-            const rows = await sql(installation, `SELECT generation, revoked_at FROM families WHERE id = ${idLiteral(installation, grant.sessionId)}`);
+            const rows = await sql(installation, `SELECT generation, revoked_at FROM families WHERE id = ${sqlId(installation, grant.sessionId)}`);
             assert.deepEqual(rows, [`${ROUNDS}|`], 'the row moved once a round');
         });
     });

@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { forEachStore, withInstallation } from '../e2e/harness.mjs';
-import { newSecret, refresh, sql, statusOf } from '../e2e/steps.mjs';
+import { newSecret, refresh, statusOf } from '../e2e/steps.mjs';
+import { sql } from '../e2e/support.mjs';
 
 const ROUNDS = 1000;
 const LANES = 8;
