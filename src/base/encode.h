@@ -14,6 +14,18 @@
 /* Writes HEX_LENGTH(n) lower-case characters and a NUL. */
 void hex_encode(const void *bytes, size_t n, char *ret_text);
 
+/* The value of a hexadecimal digit of either case; -1 for anything else. */
+static inline int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
 /*
  * Reads exactly 2 * n digits of either case. Returns 0, or 1 where s is something else; ret_bytes
  * may then hold a part.

@@ -1,6 +1,7 @@
 #include "base/uuid.h"
 
 #include "base/clock.h"
+#include "base/encode.h"
 
 #include <sodium.h>
 
@@ -50,17 +51,6 @@ void uuid_format(const struct uuid *u, char ret_text[UUID_TEXT_SIZE])
         *p++ = digits[u->b[i] & 15];
     }
     *p = '\0';
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 int uuid_parse(struct str s, struct uuid *ret)

@@ -43,6 +43,10 @@ struct cli_command {
     int (*run)(struct cli *cli);                /* returns an enum cli_exit */
 };
 
+/* All commands there are, in the order of help; main.c lists them. */
+extern const struct cli_command *const cli_commands[];
+extern const size_t cli_commands_count;
+
 extern const struct cli_command cli_serve, cli_users_add, cli_users_list, cli_users_disable,
     cli_users_enable, cli_users_unlock, cli_users_set_role, cli_users_reset_password,
     cli_revoke_sessions, cli_trail_verify, cli_trail_export;

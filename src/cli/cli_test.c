@@ -15,13 +15,6 @@
 
 enum { ARGUMENTS_MAX = 12 };
 
-static const struct cli_command *const commands[] = {
-    &cli_serve,           &cli_users_add,    &cli_users_list,     &cli_users_disable,
-    &cli_users_enable,    &cli_users_unlock, &cli_users_set_role, &cli_users_reset_password,
-    &cli_revoke_sessions, &cli_trail_verify, &cli_trail_export,
-};
-enum { COMMANDS = sizeof commands / sizeof *commands };
-
 static char place[] = "/tmp/holdfast-cli.XXXXXX";
 static char *environment[] = {NULL, NULL}; /* the second may be set by a test */
 static char *binary;
@@ -106,9 +99,9 @@ static void test_overview(void **state)
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         assert_int_equal(run(ways[i], NULL), EXIT_DONE);
         assert_string_equal(err, "");
-        for (size_t j = 0; j < COMMANDS; j++) {
-            assert_has(out, commands[j]->name);
-            assert_has(out, commands[j]->summary);
+        for (size_t j = 0; j < cli_commands_count; j++) {
+            assert_has(out, cli_commands[j]->name);
+            assert_has(out, cli_commands[j]->summary);
         }
     }
     assert_int_equal(run(NULL), EXIT_USAGE);
@@ -128,8 +121,8 @@ static void test_help_of_each(void **state)
 {
     char text[200];
 
-    for (size_t i = 0; i < COMMANDS; i++) {
-        const struct cli_command *c = commands[i];
+    for (size_t i = 0; i < cli_commands_count; i++) {
+        const struct cli_command *c = cli_commands[i];
         assert_int_equal(help_of(c, "-h"), EXIT_DONE);
         assert_int_equal(help_of(c, "--help"), EXIT_DONE);
         assert_string_equal(err, "");
@@ -152,8 +145,8 @@ static void test_help_of_each(void **state)
 /* Letters and names are unique, and neither takes help's. */
 static void test_tables(void **state)
 {
-    for (size_t i = 0; i < COMMANDS; i++) {
-        const struct cli_option *all = commands[i]->options;
+    for (size_t i = 0; i < cli_commands_count; i++) {
+        const struct cli_option *all = cli_commands[i]->options;
         for (int a = 0; all[a].name; a++) {
             assert_true(a < CLI_OPTIONS_MAX - 1);
             assert_string_not_equal(all[a].name, "help");
@@ -163,8 +156,8 @@ static void test_tables(void **state)
                 assert_true(all[a].letter == 0 || all[a].letter != all[b].letter);
             }
         }
-        assert_true(commands[i]->words_max <= CLI_WORDS_MAX);
-        assert_true(commands[i]->words_min <= commands[i]->words_max);
+        assert_true(cli_commands[i]->words_max <= CLI_WORDS_MAX);
+        assert_true(cli_commands[i]->words_min <= cli_commands[i]->words_max);
     }
 }
 

@@ -136,7 +136,7 @@ static int print_added(const struct adding *a, const char *made_password)
     char id[UUID_TEXT_SIZE];
 
     if (cli_has(a->v->cli, "json")) {
-        struct buf out _cleanup_buf_ = buf_init(8192);
+        struct buf out _cleanup_buf_ = buf_secret(8192);
         struct json_writer w = json_writer(&out);
         write_user(&w, &a->made);
         if (*made_password) {
@@ -240,6 +240,20 @@ static int list_job(struct store_txn *t, void *arg)
     return user_list(t, &l->v->arena, &l->query, &l->users, &l->n);
 }
 
+static int print_user_json(const struct user *u)
+{
+    struct buf out _cleanup_buf_ = buf_init(8192);
+    struct json_writer w = json_writer(&out);
+
+    write_user(&w, u);
+    json_key(&w, "disabled");
+    json_bool(&w, u->disabled);
+    json_key(&w, "locked");
+    json_bool(&w, u->locked_at != 0);
+    json_object_end(&w);
+    return print_json(&out);
+}
+
 static const char *state_of(const struct user *u)
 {
     if (u->disabled)
@@ -253,15 +267,7 @@ static int print_page(struct verb *v, const struct listing *l)
         const struct user *u = &l->users[i];
         char id[UUID_TEXT_SIZE];
         if (cli_has(v->cli, "json")) {
-            struct buf out _cleanup_buf_ = buf_init(8192);
-            struct json_writer w = json_writer(&out);
-            write_user(&w, u);
-            json_key(&w, "disabled");
-            json_bool(&w, u->disabled);
-            json_key(&w, "locked");
-            json_bool(&w, u->locked_at != 0);
-            json_object_end(&w);
-            if (print_json(&out))
+            if (print_user_json(u))
                 return EXIT_FAILED;
             continue;
         }
@@ -328,21 +334,11 @@ static int take_user(struct verb *v, struct uuid *ret)
 
 static int print_changed(struct verb *v, const struct user *u)
 {
-    struct buf out _cleanup_buf_ = buf_init(8192);
-    struct json_writer w = json_writer(&out);
-
-    if (!cli_has(v->cli, "json")) {
-        printf("%.*s: %.*s%s%s\n", STR_ARG(u->email), STR_ARG(role_name(u->role)),
-               *state_of(u) ? ", " : "", state_of(u));
-        return EXIT_DONE;
-    }
-    write_user(&w, u);
-    json_key(&w, "disabled");
-    json_bool(&w, u->disabled);
-    json_key(&w, "locked");
-    json_bool(&w, u->locked_at != 0);
-    json_object_end(&w);
-    return print_json(&out);
+    if (cli_has(v->cli, "json"))
+        return print_user_json(u);
+    printf("%.*s: %.*s%s%s\n", STR_ARG(u->email), STR_ARG(role_name(u->role)),
+           *state_of(u) ? ", " : "", state_of(u));
+    return EXIT_DONE;
 }
 
 static int change(struct cli *cli, const struct user_patch *patch)

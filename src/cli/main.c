@@ -6,12 +6,12 @@
 #include <getopt.h>
 #include <stdarg.h>
 
-static const struct cli_command *const commands[] = {
+const struct cli_command *const cli_commands[] = {
     &cli_serve,           &cli_users_add,    &cli_users_list,     &cli_users_disable,
     &cli_users_enable,    &cli_users_unlock, &cli_users_set_role, &cli_users_reset_password,
     &cli_revoke_sessions, &cli_trail_verify, &cli_trail_export,
 };
-enum { COMMANDS = sizeof commands / sizeof *commands };
+const size_t cli_commands_count = sizeof cli_commands / sizeof *cli_commands;
 
 static const char tagline[] = "Holdfast keeps a web application safe in production.\n";
 
@@ -32,8 +32,8 @@ static void print_usage(FILE *to, const struct cli_command *c)
 static void print_overview(FILE *to)
 {
     fprintf(to, "%s\nUsage: holdfast COMMAND [OPTION...]\n\nCommands:\n", tagline);
-    for (size_t i = 0; i < COMMANDS; i++) {
-        const struct cli_command *c = commands[i];
+    for (size_t i = 0; i < cli_commands_count; i++) {
+        const struct cli_command *c = cli_commands[i];
         char name[64];
         snprintf(name, sizeof name, "%s%s%s", c->name, c->verb ? " " : "", c->verb ? c->verb : "");
         fprintf(to, "  %-22s %s\n", name, c->summary);
@@ -46,9 +46,9 @@ static void print_overview(FILE *to)
 static void print_group(FILE *to, const char *name)
 {
     fprintf(to, "Usage: holdfast %s VERB [OPTION...]\n\nVerbs:\n", name);
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (same(commands[i]->name, name))
-            fprintf(to, "  %-16s %s\n", commands[i]->verb, commands[i]->summary);
+    for (size_t i = 0; i < cli_commands_count; i++)
+        if (same(cli_commands[i]->name, name))
+            fprintf(to, "  %-16s %s\n", cli_commands[i]->verb, cli_commands[i]->summary);
 }
 
 static void print_help(const struct cli_command *c)
@@ -195,8 +195,8 @@ static int parse(struct cli *cli, int argc, char **argv)
 static const struct cli_command *find(int argc, char **argv, int *ret_words, bool *ret_group)
 {
     *ret_group = false;
-    for (size_t i = 0; i < COMMANDS; i++) {
-        const struct cli_command *c = commands[i];
+    for (size_t i = 0; i < cli_commands_count; i++) {
+        const struct cli_command *c = cli_commands[i];
         if (!same(c->name, argv[1]))
             continue;
         *ret_group = c->verb != NULL;

@@ -1,3 +1,4 @@
+#include "base/encode.h"
 #include "http/h1_inner.h"
 
 enum state {
@@ -16,17 +17,6 @@ enum state {
     ENDED,
     BROKEN
 };
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 static int step_size(struct h1_chunks *c, char b)
 {
