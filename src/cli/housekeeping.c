@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "identity/notification.h"
+#include "sessions/lockout.h"
 #include "sessions/login.h"
 #include "sessions/overview.h"
 #include "trail/checkpoint.h"
@@ -27,6 +28,11 @@ struct housekeeping {
 static int flush_failures(struct housekeeping *h)
 {
     return login_flush_failures(h->sessions, clock_now());
+}
+
+static int lift_locks(struct housekeeping *h)
+{
+    return lockout_lift(h->sessions, clock_now());
 }
 
 static int write_checkpoint(struct housekeeping *h)
@@ -86,6 +92,7 @@ struct chore {
 
 static const struct chore chores[] = {
     {"failed sign-ins cannot be written", CLOCK_SECOND, flush_failures, true},
+    {"locks that have passed cannot be lifted", 5 * CLOCK_SECOND, lift_locks, false},
     {"the trail cannot be checkpointed", CLOCK_MINUTE, write_checkpoint, true},
     {"the revocation feed cannot be reaped", CLOCK_MINUTE, reap_feed, false},
     {"old sessions cannot be reaped", CLOCK_MINUTE, reap_families, false},

@@ -19,7 +19,7 @@
     X(USER_LOGIN, "user.login", "someone signed in")                                               \
     X(USER_LOGIN_BURST, "user.login_burst", "sign-ins of an account failed repeatedly")            \
     X(USER_LOCKED, "user.locked", "too many failures locked an account")                           \
-    X(USER_UNLOCK, "user.unlock", "a locked account was unlocked")                                 \
+    X(USER_UNLOCK, "user.unlock", "a locked account was unlocked, or its lock passed")             \
     X(SESSION_REVOKE, "session.revoke", "one session was ended")                                   \
     X(SESSION_REVOKE_USER, "session.revoke_user", "all sessions of a user were ended")             \
     X(SESSION_REVOKE_MASS, "session.revoke_mass", "the sessions of a list of users were ended")    \
