@@ -13,8 +13,8 @@ enum { KEY_ADDRESS = 1, KEY_ACCOUNT_MINUTE, KEY_ACCOUNT_HOUR };
 
 static const char insert_sql[] =
     "INSERT INTO families (id, tenant_id, user_id, generation, seed, amr, created_at, rotated_at, "
-    "expires_at, idle_expires_at, ip, user_agent) "
-    "VALUES ($1, $2, $3, 0, $4, $5, $6, $6, $7, $8, $9, $10)";
+    "issued_at, expires_at, idle_expires_at, ip, user_agent) "
+    "VALUES ($1, $2, $3, 0, $4, $5, $6, $6, $6, $7, $8, $9, $10)";
 
 /* One address is one IPv4 address, or one IPv6 /64: a single customer holds all of it. */
 static struct limiter_key address_key(const struct in6_addr *address)

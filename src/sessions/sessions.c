@@ -126,7 +126,10 @@ bool sessions_fresh(const struct sessions *s)
 
 int64_t session_access_horizon(int64_t now)
 {
-    return now + config_current()->access_ttl_s * CLOCK_SECOND + SESSION_SKEW_MS;
+    const struct config *c = config_current();
+
+    /* Within the grace tokens are issued without a trace in the row. */
+    return now + (c->access_ttl_s + c->refresh_grace_s) * CLOCK_SECOND + SESSION_SKEW_MS;
 }
 
 static int issue_access(struct sessions *s, const struct session_family *family,
