@@ -67,6 +67,10 @@ static const struct route rows[] = {
     {HTTP_GET, "/admin", PERMIT_ADMIN, LANE_WORKER, 0, SAID},
     {HTTP_GET, "/admin/read", PERMIT_ADMIN, LANE_WORKER, ROUTE_TRAIL, SAID},
     {HTTP_DELETE, "/admin", PERMIT_ADMIN, LANE_WORKER, ROUTE_REVOCATION, SAID},
+    {HTTP_GET, "/admin/outcome", PERMIT_ADMIN, LANE_WORKER, 0, 200, NULL, NULL, &said_shape, "Fail",
+     give_outcome},
+    {HTTP_PUT, "/admin", PERMIT_ADMIN, LANE_WORKER, 0, 200, NULL, &note_shape, &said_shape, "Say",
+     say},
     {HTTP_GET, "/operator", PERMIT_OPERATOR, LANE_WORKER, 0, SAID},
     {HTTP_POST, "/client", PERMIT_CLIENT, LANE_WORKER, ROUTE_FORM, 200, NULL, &client_shape,
      &said_shape, "Say", say},
@@ -558,6 +562,52 @@ static void test_trail(void **state)
     assert_int_equal(scene_records(s->scene, "admin.request"), 2);
 }
 
+static int64_t denied(struct stage *s, const char *condition)
+{
+    char sql[300];
+
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM trail WHERE action = 'access.denied'%s",
+             condition);
+    return scene_number(s->scene, sql);
+}
+
+/* So is one that was refused; many of a kind make one record, and one more each minute. */
+static void test_trail_of_refusals(void **state)
+{
+    struct stage *s = *state;
+    char *member = sign_in(s, "member", ROLE_MEMBER, JWT_AMR_PWD);
+    char *admin = sign_in(s, "admin", ROLE_ADMIN, JWT_AMR_PWD);
+
+    get(s, "/admin");
+    assert_int_equal(as(s, "Bearer x", HTTP_GET, "/admin"), 401);
+    assert_int_equal(as(s, admin, HTTP_GET, "/admin"), 200);
+    assert_int_equal(as(s, member, HTTP_GET, "/nowhere"), 404);
+    assert_done(dispatch_flush(s->d, true));
+    assert_int_equal(denied(s, ""), 0); /* strangers leave none, nor do other routes */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(as(s, member, HTTP_DELETE, "/admin"), 403);
+    assert_int_equal(as(s, member, HTTP_PUT, "/admin"), 403); /* before its body */
+    assert_false(s->planned);
+    outcome = PROBLEM_NOT_FOUND;
+    assert_int_equal(as(s, admin, HTTP_GET, "/admin/outcome"), 404);
+    assert_done(dispatch_flush(s->d, false));
+    assert_int_equal(denied(s, ""), 3);
+    assert_int_equal(
+        denied(s, " AND actor = 'member@example.com' AND subject = '/admin' AND ip = '127.0.0.1' "
+                  "AND request_id IS NOT NULL AND detail = '{\"method\":\"DELETE\",\"path\":"
+                  "\"/admin\",\"status\":403,\"code\":\"forbidden\",\"count\":3}'"),
+        1);
+    assert_int_equal(denied(s, " AND actor = 'admin@example.com' AND detail LIKE '%not_found%'"),
+                     1);
+    assert_int_equal(as(s, member, HTTP_DELETE, "/admin"), 403);
+    assert_int_equal(as(s, member, HTTP_DELETE, "/admin"), 403);
+    assert_done(dispatch_flush(s->d, false));
+    assert_int_equal(denied(s, ""), 3);
+    assert_done(dispatch_flush(s->d, true));
+    assert_int_equal(denied(s, ""), 4);
+    assert_int_equal(denied(s, " AND detail LIKE '%\"count\":2}'"), 1);
+}
+
 static int metrics_from(struct stage *s, const char *peer, const char *name, const char *value)
 {
     prepare(s, HTTP_GET, "/metrics", "");
@@ -706,6 +756,7 @@ int main(void)
         STAGED(test_refused_before_the_body),
         STAGED(test_optional_body),
         STAGED(test_trail),
+        STAGED(test_trail_of_refusals),
         STAGED(test_metrics_guard),
         STAGED(test_oauth_client),
         STAGED(test_rate_limit),

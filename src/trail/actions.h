@@ -33,6 +33,7 @@
     X(MFA_RECOVERY, "mfa.recovery", "a recovery code was used")                                    \
     X(PREFERENCES_UPDATE, "preferences.update", "what a user wants to be told was changed")        \
     X(ADMIN_REQUEST, "admin.request", "an administrative route was called")                        \
+    X(ACCESS_DENIED, "access.denied", "an administrative request was refused")                     \
     X(SERVER_START, "server.start", "a server began to serve")                                     \
     X(SERVER_STOP, "server.stop", "a server stopped in order")                                     \
     X(CONFIG_RELOAD, "config.reload", "changed settings took effect")                              \
