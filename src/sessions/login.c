@@ -106,12 +106,12 @@ static int verify(struct sessions *s, const struct lookup *l, struct str passwor
 static int note_device(struct sessions *s, struct store_txn *t, struct arena *a,
                        const struct login_input *input, const struct user *user)
 {
-    struct device_fingerprint fingerprint;
+    struct device_prints device;
     enum device_novelty novelty;
-    int r = device_fingerprint(&s->device_key, input->user_agent, input->ip, &fingerprint);
+    int r = device_fingerprints(&s->device_keys, input->user_agent, input->ip, &device);
 
     if (r == 0)
-        r = device_seen(t, &user->id, &fingerprint, input->now, &novelty);
+        r = device_seen(t, &user->id, &device, input->now, &novelty);
     if (r || novelty != DEVICE_NEW)
         return r;
     struct str from = session_device_text(a, input->ip, input->user_agent);
