@@ -423,6 +423,16 @@ static void test_roles(void **state)
     assert_int_equal(as(s, who[0], HTTP_GET, "/operator"), 403);
 }
 
+/* The one challenge of an answer: with an error where a token was looked at, plain where not. */
+static void assert_challenge(struct stage *s, bool invalid)
+{
+    assert_int_equal(count_headers(s, "WWW-Authenticate:"), 1);
+    assert_int_equal(
+        count_headers(s, "WWW-Authenticate: Bearer realm=\"holdfast\", error=\"invalid_token\"\r"),
+        invalid);
+    assert_int_equal(count_headers(s, "WWW-Authenticate: Bearer realm=\"holdfast\"\r"), !invalid);
+}
+
 static void test_bearers(void **state)
 {
     struct stage *s = *state;
@@ -445,10 +455,15 @@ static void test_bearers(void **state)
     for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
         as(s, none[i], HTTP_GET, "/me");
         assert_problem(s, 401, "unauthenticated");
+        assert_challenge(s, false);
     }
     for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++) {
         as(s, invalid[i], HTTP_GET, "/me");
         assert_problem(s, 401, "token_invalid");
+        assert_challenge(s, true);
+        as(s, invalid[i], HTTP_POST, "/mine"); /* refused before the body */
+        assert_false(s->planned);
+        assert_challenge(s, true);
     }
     /* Two of them are none. */
     prepare(s, HTTP_GET, "/me", "");
@@ -637,6 +652,9 @@ static void test_metrics_guard(void **state)
         metrics_from(s, "192.0.2.1", "Authorization", "Bearer 0123456789abcdef0123456789abcdeX"),
         401);
     assert_int_equal(metrics_from(s, "127.0.0.1", "Authorization", "Bearer wrong"), 401);
+    assert_challenge(s, true);
+    assert_int_equal(metrics_from(s, "192.0.2.1", NULL, NULL), 401);
+    assert_challenge(s, false);
     config->metrics_token = none;
 }
 
