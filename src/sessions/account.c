@@ -206,8 +206,11 @@ static int delete_job(struct store_txn *t, void *arg)
 {
     struct work *w = arg;
     int64_t ended;
-    int r = check_power(t, w);
+    /* Before any row, as a change that takes power has it. */
+    int r = store_lock(t, STORE_LOCK_OPERATORS);
 
+    if (r == 0)
+        r = check_power(t, w);
     if (r == 0)
         r = session_end_all(t, w->id, NULL, STR("account deleted"), w->now, &ended);
     if (r == 0)

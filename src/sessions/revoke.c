@@ -204,15 +204,16 @@ int session_end_all(struct store_txn *t, const struct uuid *user_id, const struc
                     struct str reason, int64_t now, int64_t *ret_ended)
 {
     int64_t ended, horizon = session_access_horizon(now);
-    int r;
+    /* The user before the families, as everywhere: a sign-in holds it too while it begins one. */
+    int r = keep ? 0 : end_epoch(t, user_id, now);
 
+    if (r)
+        return r;
     if (keep)
         r = store_exec(t, end_others_sql, &ended,
                        PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason), P_ID(keep)));
     else
         r = store_exec(t, end_all_sql, &ended, PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason)));
-    if (r == 0 && !keep)
-        r = end_epoch(t, user_id, now);
     /* Families for those who hold sockets of theirs; the user for who caches the account. */
     if (r == 0)
         r = feed_families_of(t, user_id, now, horizon);
