@@ -190,6 +190,21 @@ static int plan_route(struct dispatch *d, const struct config *config, struct ht
     return 0;
 }
 
+/* A client that leaves in the middle of a long reply is nothing that anybody has to look at. */
+static void log_failure(struct call *call, const char *what, int fault)
+{
+    const struct uuid *id = &call->request->id;
+    struct log_line l;
+
+    if (fault != FAULT_IO || !http_stream_lost(call->reply)) {
+        log_fault_of(what, fault, id);
+    } else if (log_enabled(LOG_INFO)) {
+        log_begin(&l, LOG_INFO, "a client left before its reply was complete");
+        log_field_uuid(&l, "id", id);
+        log_end(&l);
+    }
+}
+
 /* Who was told that an administrative route, or what it is to work on, is not for them. */
 static bool is_refusal(const struct call *call, int problem)
 {
@@ -206,7 +221,7 @@ static void reply_with(struct dispatch *d, struct call *call, int r)
     if (is_refusal(call, r))
         refusals_note(d->refusals, call, r);
     if (r < 0) {
-        log_fault_of("a request failed", r, &call->request->id);
+        log_failure(call, "a request failed", r);
         buf_reset(&reply->headers);
         call->problem_detail = call->problem_field = STR("");
         if (r == FAULT_UNAVAILABLE)
@@ -382,7 +397,7 @@ static enum http_lane run(void *context, struct http_request *r, struct http_rep
         result = record(d, call);
     if (call->streaming) {
         if (result < 0)
-            log_fault_of("a streamed reply was cut off", result, &call->request->id);
+            log_failure(call, "a streamed reply was cut off", result);
         return LANE_EVENT;
     }
     if (result)
