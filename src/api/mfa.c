@@ -145,17 +145,42 @@ static int remove_job(struct store_txn *t, void *arg)
     return announce(t, f, NOTIFICATION_MFA_DISABLED, TRAIL_MFA_DISABLE);
 }
 
+static int load_job(struct store_txn *t, void *arg)
+{
+    return load(t, arg);
+}
+
+/*
+ * Runs the job as an attempt to sign in would run, for a wrong code counts as much as one there; a
+ * right one proves the factor alone, and so forgives nothing.
+ */
+static int attempt(struct call *call, store_job *job)
+{
+    struct failures *failures = app_of(call)->sessions->failures;
+    struct factor f = {.call = call};
+    int r = store_read(app_of(call)->store, load_job, &f);
+
+    if (r)
+        return r;
+    r = failures_admit(failures, &f.user);
+    if (r)
+        return r == FAILURES_LOCKED ? PROBLEM_INVALID_CREDENTIALS : r;
+    r = store_write(app_of(call)->store, job, &f);
+    failures_settle(failures, &call->who.user_id,
+                    r == PROBLEM_INVALID_CREDENTIALS ? FAILURES_FAILURE : FAILURES_ABANDONED);
+    return r;
+}
+
 /* Codes are short: guessing them is limited as sign-ins are. */
 static int change_factor(struct call *call, store_job *job)
 {
     struct sessions *s = app_of(call)->sessions;
-    struct factor f = {.call = call};
     struct limiter_state state;
     int r = login_admit(s, &call->client, call->who.email, &state);
 
     if (r)
         return r == LOGIN_LIMITED ? api_limited(call, &state) : r;
-    r = store_write(app_of(call)->store, job, &f);
+    r = attempt(call, job);
     if (r == PROBLEM_INVALID_CREDENTIALS)
         return call_problem(call, r, "The code is not right, or was used already.");
     if (r == PROBLEM_CONFLICT)

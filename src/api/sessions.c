@@ -322,7 +322,7 @@ static const struct field audit_fields[] = {
     {"emailStatus", FIELD_STR, FIELD_REQUIRED, offsetof(struct audit_view, email_status), 0, 0,
      NULL, NULL, "ok, invalid or unsubscribed."},
     {"locked", FIELD_BOOL, FIELD_REQUIRED, offsetof(struct audit_view, locked), 0, 0, NULL, NULL,
-     "Whether failed sign-ins have locked the account."},
+     "Whether failed sign-ins or an administrator have locked the account."},
     {"disabled", FIELD_BOOL, FIELD_REQUIRED, offsetof(struct audit_view, disabled), 0, 0, NULL,
      NULL, "Whether an administrator has disabled it."},
 };

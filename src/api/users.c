@@ -39,7 +39,7 @@ struct user_view {
          0,                                                                                        \
          NULL,                                                                                     \
          NULL,                                                                                     \
-         "Whether too many failed sign-ins have locked it."},                                      \
+         "Whether it is locked: for 15 minutes by failed sign-ins, or by an administrator."},      \
         {"mfaEnabled",                                                                             \
          FIELD_BOOL,                                                                               \
          FIELD_REQUIRED,                                                                           \
@@ -285,7 +285,7 @@ static const struct field patch_fields[] = {
     [GIVEN_DISABLED] = {"disabled", FIELD_BOOL, 0, offsetof(struct patch_body, disabled), 0, 0,
                         NULL, NULL, "true ends all sessions and refuses sign-in."},
     [GIVEN_LOCKED] = {"locked", FIELD_BOOL, 0, offsetof(struct patch_body, locked), 0, 0, NULL,
-                      NULL, "false lifts what failed sign-ins have locked."},
+                      NULL, "true locks until it is lifted; false lifts any lock."},
 };
 static const struct shape patch_shape = SHAPE("UserPatch", struct patch_body, patch_fields);
 

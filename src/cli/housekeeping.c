@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "identity/notification.h"
+#include "sessions/lockout.h"
 #include "sessions/login.h"
 #include "sessions/overview.h"
 #include "trail/checkpoint.h"
@@ -17,6 +18,7 @@ static const int64_t keep_families_ms = 30 * (int64_t)CLOCK_DAY;
 
 struct housekeeping {
     struct sessions *sessions;
+    struct dispatch *dispatch;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -27,6 +29,19 @@ struct housekeeping {
 static int flush_failures(struct housekeeping *h)
 {
     return login_flush_failures(h->sessions, clock_now());
+}
+
+static int flush_refusals(struct housekeeping *h)
+{
+    pthread_mutex_lock(&h->lock);
+    bool last = h->stopping;
+    pthread_mutex_unlock(&h->lock);
+    return dispatch_flush(h->dispatch, last);
+}
+
+static int lift_locks(struct housekeeping *h)
+{
+    return lockout_lift(h->sessions, clock_now());
 }
 
 static int write_checkpoint(struct housekeeping *h)
@@ -86,6 +101,8 @@ struct chore {
 
 static const struct chore chores[] = {
     {"failed sign-ins cannot be written", CLOCK_SECOND, flush_failures, true},
+    {"refused requests cannot be recorded", CLOCK_SECOND, flush_refusals, true},
+    {"locks that have passed cannot be lifted", 5 * CLOCK_SECOND, lift_locks, false},
     {"the trail cannot be checkpointed", CLOCK_MINUTE, write_checkpoint, true},
     {"the revocation feed cannot be reaped", CLOCK_MINUTE, reap_feed, false},
     {"old sessions cannot be reaped", CLOCK_MINUTE, reap_families, false},
@@ -140,13 +157,14 @@ static void *keep_house(void *arg)
     return NULL;
 }
 
-int housekeeping_start(struct sessions *s, struct housekeeping **ret)
+int housekeeping_start(struct sessions *s, struct dispatch *d, struct housekeeping **ret)
 {
     struct housekeeping *h = calloc(1, sizeof *h);
 
     if (!h)
         return fault_set(FAULT_MEMORY, "no memory for housekeeping");
     h->sessions = s;
+    h->dispatch = d;
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->wake, NULL);
     int error = pthread_create(&h->thread, NULL, keep_house, h);

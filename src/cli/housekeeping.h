@@ -5,12 +5,13 @@
 #ifndef HOLDFAST_CLI_HOUSEKEEPING_H
 #define HOLDFAST_CLI_HOUSEKEEPING_H
 
+#include "http/dispatch.h"
 #include "sessions/sessions.h"
 
 struct housekeeping;
 
-/* Returns 0 or a fault. */
-int housekeeping_start(struct sessions *s, struct housekeeping **ret);
+/* Both outlive it. Returns 0 or a fault. */
+int housekeeping_start(struct sessions *s, struct dispatch *d, struct housekeeping **ret);
 
 /* Ends the thread after a last flush and checkpoint. */
 void housekeeping_stop(struct housekeeping *h);

@@ -64,7 +64,7 @@ static int start_app(struct server *server)
         r = sessions_follow(session->sessions, &listener);
     if (r == 0)
         r = record(server, TRAIL_SERVER_START);
-    return r ? r : housekeeping_start(session->sessions, &server->housekeeping);
+    return r ? r : housekeeping_start(session->sessions, app->dispatch, &server->housekeeping);
 }
 
 static int threads_for_passwords(const struct config *config)

@@ -2,6 +2,7 @@
 
 #include "base/fault.h"
 #include "config/envfile.h"
+#include "config/modes.h"
 #include "config/options.h"
 #include "config/secrets.h"
 #include "config/validate.h"
@@ -15,6 +16,7 @@ struct loading {
     bool *from_environment; /* an option a value: what the environment gave, the file leaves */
     struct buf *problems;
     const char *file;
+    bool secret; /* the file holds one */
 };
 
 static int set_from(struct loading *l, struct str key, struct str value, bool environment)
@@ -27,6 +29,7 @@ static int set_from(struct loading *l, struct str key, struct str value, bool en
         return 0;
     }
     bool *taken = &l->from_environment[o - config_options];
+    l->secret |= !environment && (o->flags & OPTION_SECRET) && value.n;
     if (*taken && !environment)
         return 0;
     *taken |= environment;
@@ -61,6 +64,8 @@ static int load_file(struct loading *l, const char *file)
     int r = envfile_read(file ? file : ".env", visit, l, l->problems);
     if (r == ENVFILE_ABSENT && !implied)
         buf_printf(l->problems, "--config: there is no file %s\n", file);
+    if (r == 0 && l->secret && file)
+        modes_check_settings(l->c, file, l->problems);
     return r < 0 ? r : 0;
 }
 
@@ -116,8 +121,10 @@ static int check(struct config *c, const struct config_source *source, struct bu
     if (c->env == ENV_DEVELOPMENT)
         r = secrets_fill(c, problems);
     validate_derive(c, problems);
-    if (source->for_server)
+    if (source->for_server) {
         validate_server(c, problems);
+        modes_check(c, problems);
+    }
     if (r < 0)
         return r;
     return buf_fault(problems) ? buf_fault(problems) : problems->n ? CONFIG_INVALID : 0;

@@ -86,7 +86,7 @@ const struct option config_options[] = {
     NUMBER("LOGIN_ATTEMPTS_PER_HOUR", login_per_hour, "30", 1, 1000000, OPTION_RELOAD,
            "Sign-in attempts per account in any hour."),
     NUMBER("LOGIN_LOCK_AFTER", login_lock_after, "100", 0, 1000000, OPTION_RELOAD,
-           "Consecutive failures that lock an account until it is unlocked; 0 never locks."),
+           "Consecutive failures that lock an account for 15 minutes; 0 never locks."),
     NUMBER("ACCESS_TOKEN_TTL_SECONDS", access_ttl_s, "900", 5, 86400, OPTION_RELOAD,
            "Life of an access token."),
     NUMBER("REFRESH_GRACE_SECONDS", refresh_grace_s, "10", 0, 300, OPTION_RELOAD,

@@ -3,6 +3,7 @@
 #include "base/encode.h"
 #include "base/fault.h"
 #include "config/envfile.h"
+#include "config/modes.h"
 #include "config/options.h"
 
 #include <errno.h>
@@ -54,13 +55,11 @@ static int write_file(int fd, const char *path, struct str text)
 }
 
 /* Writes the secrets beside path and links them there, so that path never holds half of them. */
-static int make_file(const char *directory, const char *path)
+static int make_file(const char *path)
 {
     _cleanup_buf_ struct buf text = buf_secret(1024);
     char temporary[PATH_MAX_BYTES + 8];
 
-    if (mkdir(directory, 0700) && errno != EEXIST)
-        return fault_errno(FAULT_IO, errno, "cannot make the directory %s", directory);
     snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
     int fd = mkstemp(temporary);
     if (fd < 0)
@@ -76,6 +75,22 @@ static int make_file(const char *directory, const char *path)
     return r;
 }
 
+/* Root makes them before it becomes RUN_AS_USER, who reads them again and adds the database. */
+static int make(const struct config *c, const char *path)
+{
+    struct modes_owner owner = modes_owner(c);
+    bool made = mkdir(c->data_dir, 0700) == 0;
+
+    if (!made && errno != EEXIST)
+        return fault_errno(FAULT_IO, errno, "cannot make the directory %s", c->data_dir);
+    int r = make_file(path);
+    if (r == 0)
+        r = modes_give(&owner, path);
+    if (r == 0 && made)
+        r = modes_give(&owner, c->data_dir);
+    return r;
+}
+
 int secrets_fill(struct config *c, struct buf *problems)
 {
     struct fill f = {c, problems};
@@ -88,7 +103,7 @@ int secrets_fill(struct config *c, struct buf *problems)
         return fault_set(FAULT_LIMIT, "DATA_DIR is too long");
     int r = envfile_read(path, take, &f, problems);
     if (r == ENVFILE_ABSENT) {
-        r = make_file(c->data_dir, path);
+        r = make(c, path);
         if (r == 0)
             r = envfile_read(path, take, &f, problems);
     }

@@ -122,3 +122,18 @@ int mac_sha256_parts(const struct mac_key *key, const struct str *parts, size_t 
     ok = ok && SHA256_Update(&context, inner, sizeof inner) && SHA256_Final(ret_mac, &context);
     return ok ? 0 : failed();
 }
+
+int mac_ring_derive(const struct str *secrets, size_t n, struct str label, struct mac_ring *ret)
+{
+    struct mac_ring ring = {.n = n};
+    int r = 0;
+
+    if (n > MAC_RING_MAX)
+        return fault_set(FAULT_LIMIT, "more than %d retired secrets", MAC_RETIRED_MAX);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = mac_derive(secrets[i], label, &ring.keys[i]);
+    if (r == 0)
+        *ret = ring;
+    crypto_wipe(&ring, sizeof ring);
+    return r;
+}

@@ -28,6 +28,20 @@ int mac_key_init(struct str secret, struct mac_key *ret);
  */
 int mac_derive(struct str secret, struct str label, struct mac_key *ret);
 
+enum { MAC_RETIRED_MAX = 8, MAC_RING_MAX = 1 + MAC_RETIRED_MAX };
+
+/* Keys of one purpose: the first makes, all verify. */
+struct mac_ring {
+    size_t n;
+    struct mac_key keys[MAC_RING_MAX];
+};
+
+/*
+ * mac_derive of each of the n secrets (at most MAC_RING_MAX), the active one first. Returns 0,
+ * FAULT_LIMIT or FAULT_CRYPTO.
+ */
+int mac_ring_derive(const struct str *secrets, size_t n, struct str label, struct mac_ring *ret);
+
 /*
  * n bytes (at most 255 * 32) of HKDF-SHA256; an empty salt is the standard's default.
  * Returns 0 or FAULT_CRYPTO.

@@ -20,6 +20,8 @@ int dispatch_new(const struct route_table *tables, size_t n, struct sessions *se
     int r = router_new(tables, n, &d->router);
     if (r == 0)
         r = limiter_new(RATE_KEYS_MAX, &d->limiter);
+    if (r == 0)
+        r = refusals_new(&d->refusals);
     if (r == 0) {
         d->routes = router_count(d->router);
         d->metrics = calloc(d->routes + 1, sizeof *d->metrics);
@@ -39,8 +41,14 @@ void dispatch_free(struct dispatch *d)
         return;
     router_free(d->router);
     limiter_free(d->limiter);
+    refusals_free(d->refusals);
     free(d->metrics);
     free(d);
+}
+
+int dispatch_flush(struct dispatch *d, bool last)
+{
+    return refusals_flush(d->refusals, d->sessions->trail, last ? INT64_MAX : clock_mono());
 }
 
 static void add_rate_headers(struct http_reply *reply, int64_t limit,
@@ -182,12 +190,38 @@ static int plan_route(struct dispatch *d, const struct config *config, struct ht
     return 0;
 }
 
-static void reply_with(struct call *call, int r)
+/* A client that leaves in the middle of a long reply is nothing that anybody has to look at. */
+static void log_failure(struct call *call, const char *what, int fault)
+{
+    const struct uuid *id = &call->request->id;
+    struct log_line l;
+
+    if (fault != FAULT_IO || !http_stream_lost(call->reply)) {
+        log_fault_of(what, fault, id);
+    } else if (log_enabled(LOG_INFO)) {
+        log_begin(&l, LOG_INFO, "a client left before its reply was complete");
+        log_field_uuid(&l, "id", id);
+        log_end(&l);
+    }
+}
+
+/* Who was told that an administrative route, or what it is to work on, is not for them. */
+static bool is_refusal(const struct call *call, int problem)
+{
+    int status = problem > 0 ? problem_row(problem)->status : 0;
+
+    return call->route->permission >= PERMIT_ADMIN && call->who.present &&
+           (status == 403 || status == 404);
+}
+
+static void reply_with(struct dispatch *d, struct call *call, int r)
 {
     struct http_reply *reply = call->reply;
 
+    if (is_refusal(call, r))
+        refusals_note(d->refusals, call, r);
     if (r < 0) {
-        log_fault_of("a request failed", r, &call->request->id);
+        log_failure(call, "a request failed", r);
         buf_reset(&reply->headers);
         call->problem_detail = call->problem_field = STR("");
         if (r == FAULT_UNAVAILABLE)
@@ -207,7 +241,7 @@ static int refuse_early(struct dispatch *d, struct call *call)
 
     if (r == 0 || r == CALL_DEFER)
         return 0;
-    reply_with(call, r);
+    reply_with(d, call, r);
     return 1;
 }
 
@@ -363,11 +397,11 @@ static enum http_lane run(void *context, struct http_request *r, struct http_rep
         result = record(d, call);
     if (call->streaming) {
         if (result < 0)
-            log_fault_of("a streamed reply was cut off", result, &call->request->id);
+            log_failure(call, "a streamed reply was cut off", result);
         return LANE_EVENT;
     }
     if (result)
-        reply_with(call, result);
+        reply_with(d, call, result);
     dispatch_headers(config_current(), r, &r->id, reply, call->secure);
     return LANE_EVENT;
 }

@@ -23,6 +23,12 @@ void dispatch_free(struct dispatch *d);
 /* What the engine calls. */
 struct http_app dispatch_app(struct dispatch *d);
 
+/*
+ * Records the administrative requests that were refused; called each second. last: also those that
+ * would have waited to be recorded together. Returns 0 or a fault.
+ */
+int dispatch_flush(struct dispatch *d, bool last);
+
 /* Requests by route and status, and their times by route, as Prometheus text. */
 void dispatch_write_metrics(struct dispatch *d, struct buf *out);
 

@@ -19,8 +19,20 @@ static struct str credentials(const struct http_request *r, struct str scheme)
     return str_trim((struct str){value.p + scheme.n + 1, value.n - scheme.n - 1});
 }
 
+/*
+ * Tells a client whose token was looked at that another one is needed (RFC 6750, section 3.1);
+ * where there was none, the plain challenge says enough.
+ */
+static void challenge_token(struct call *call)
+{
+    buf_add_str(&call->reply->headers,
+                STR("WWW-Authenticate: Bearer realm=\"holdfast\", error=\"invalid_token\"\r\n"));
+}
+
 static int refuse_token(struct call *call, int outcome)
 {
+    if (outcome != ACCESS_STALE)
+        challenge_token(call);
     switch ((enum access_outcome)outcome) {
     case ACCESS_EXPIRED:
         return call_problem(call, PROBLEM_TOKEN_EXPIRED, "The access token has expired.");
@@ -137,6 +149,8 @@ static int guard_metrics(struct call *call)
     if (is_loopback(&call->request->peer) && is_loopback(&call->client) && token.n == 0 &&
         !is_forwarded(call->request))
         return 0;
+    if (token.n)
+        challenge_token(call);
     return call_problem(call, PROBLEM_UNAUTHENTICATED,
                         "Metrics are for loopback or the bearer of the metrics token.");
 }

@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "http/dispatch.h"
+#include "http/refusals.h"
 #include "sessions/access.h"
 
 #include <stdatomic.h>
@@ -21,6 +22,7 @@ struct dispatch {
     struct sessions *sessions;
     void *app;
     struct limiter *limiter;
+    struct refusals *refusals;
     struct dispatch_metrics *metrics;
     size_t routes;
     atomic_int seated; /* administrative calls on the password lane */

@@ -67,6 +67,10 @@ static const struct route rows[] = {
     {HTTP_GET, "/admin", PERMIT_ADMIN, LANE_WORKER, 0, SAID},
     {HTTP_GET, "/admin/read", PERMIT_ADMIN, LANE_WORKER, ROUTE_TRAIL, SAID},
     {HTTP_DELETE, "/admin", PERMIT_ADMIN, LANE_WORKER, ROUTE_REVOCATION, SAID},
+    {HTTP_GET, "/admin/outcome", PERMIT_ADMIN, LANE_WORKER, 0, 200, NULL, NULL, &said_shape, "Fail",
+     give_outcome},
+    {HTTP_PUT, "/admin", PERMIT_ADMIN, LANE_WORKER, 0, 200, NULL, &note_shape, &said_shape, "Say",
+     say},
     {HTTP_GET, "/operator", PERMIT_OPERATOR, LANE_WORKER, 0, SAID},
     {HTTP_POST, "/client", PERMIT_CLIENT, LANE_WORKER, ROUTE_FORM, 200, NULL, &client_shape,
      &said_shape, "Say", say},
@@ -419,6 +423,16 @@ static void test_roles(void **state)
     assert_int_equal(as(s, who[0], HTTP_GET, "/operator"), 403);
 }
 
+/* The one challenge of an answer: with an error where a token was looked at, plain where not. */
+static void assert_challenge(struct stage *s, bool invalid)
+{
+    assert_int_equal(count_headers(s, "WWW-Authenticate:"), 1);
+    assert_int_equal(
+        count_headers(s, "WWW-Authenticate: Bearer realm=\"holdfast\", error=\"invalid_token\"\r"),
+        invalid);
+    assert_int_equal(count_headers(s, "WWW-Authenticate: Bearer realm=\"holdfast\"\r"), !invalid);
+}
+
 static void test_bearers(void **state)
 {
     struct stage *s = *state;
@@ -441,10 +455,15 @@ static void test_bearers(void **state)
     for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
         as(s, none[i], HTTP_GET, "/me");
         assert_problem(s, 401, "unauthenticated");
+        assert_challenge(s, false);
     }
     for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++) {
         as(s, invalid[i], HTTP_GET, "/me");
         assert_problem(s, 401, "token_invalid");
+        assert_challenge(s, true);
+        as(s, invalid[i], HTTP_POST, "/mine"); /* refused before the body */
+        assert_false(s->planned);
+        assert_challenge(s, true);
     }
     /* Two of them are none. */
     prepare(s, HTTP_GET, "/me", "");
@@ -558,6 +577,52 @@ static void test_trail(void **state)
     assert_int_equal(scene_records(s->scene, "admin.request"), 2);
 }
 
+static int64_t denied(struct stage *s, const char *condition)
+{
+    char sql[300];
+
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM trail WHERE action = 'access.denied'%s",
+             condition);
+    return scene_number(s->scene, sql);
+}
+
+/* So is one that was refused; many of a kind make one record, and one more each minute. */
+static void test_trail_of_refusals(void **state)
+{
+    struct stage *s = *state;
+    char *member = sign_in(s, "member", ROLE_MEMBER, JWT_AMR_PWD);
+    char *admin = sign_in(s, "admin", ROLE_ADMIN, JWT_AMR_PWD);
+
+    get(s, "/admin");
+    assert_int_equal(as(s, "Bearer x", HTTP_GET, "/admin"), 401);
+    assert_int_equal(as(s, admin, HTTP_GET, "/admin"), 200);
+    assert_int_equal(as(s, member, HTTP_GET, "/nowhere"), 404);
+    assert_done(dispatch_flush(s->d, true));
+    assert_int_equal(denied(s, ""), 0); /* strangers leave none, nor do other routes */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(as(s, member, HTTP_DELETE, "/admin"), 403);
+    assert_int_equal(as(s, member, HTTP_PUT, "/admin"), 403); /* before its body */
+    assert_false(s->planned);
+    outcome = PROBLEM_NOT_FOUND;
+    assert_int_equal(as(s, admin, HTTP_GET, "/admin/outcome"), 404);
+    assert_done(dispatch_flush(s->d, false));
+    assert_int_equal(denied(s, ""), 3);
+    assert_int_equal(
+        denied(s, " AND actor = 'member@example.com' AND subject = '/admin' AND ip = '127.0.0.1' "
+                  "AND request_id IS NOT NULL AND detail = '{\"method\":\"DELETE\",\"path\":"
+                  "\"/admin\",\"status\":403,\"code\":\"forbidden\",\"count\":3}'"),
+        1);
+    assert_int_equal(denied(s, " AND actor = 'admin@example.com' AND detail LIKE '%not_found%'"),
+                     1);
+    assert_int_equal(as(s, member, HTTP_DELETE, "/admin"), 403);
+    assert_int_equal(as(s, member, HTTP_DELETE, "/admin"), 403);
+    assert_done(dispatch_flush(s->d, false));
+    assert_int_equal(denied(s, ""), 3);
+    assert_done(dispatch_flush(s->d, true));
+    assert_int_equal(denied(s, ""), 4);
+    assert_int_equal(denied(s, " AND detail LIKE '%\"count\":2}'"), 1);
+}
+
 static int metrics_from(struct stage *s, const char *peer, const char *name, const char *value)
 {
     prepare(s, HTTP_GET, "/metrics", "");
@@ -587,6 +652,9 @@ static void test_metrics_guard(void **state)
         metrics_from(s, "192.0.2.1", "Authorization", "Bearer 0123456789abcdef0123456789abcdeX"),
         401);
     assert_int_equal(metrics_from(s, "127.0.0.1", "Authorization", "Bearer wrong"), 401);
+    assert_challenge(s, true);
+    assert_int_equal(metrics_from(s, "192.0.2.1", NULL, NULL), 401);
+    assert_challenge(s, false);
     config->metrics_token = none;
 }
 
@@ -706,6 +774,7 @@ int main(void)
         STAGED(test_refused_before_the_body),
         STAGED(test_optional_body),
         STAGED(test_trail),
+        STAGED(test_trail_of_refusals),
         STAGED(test_metrics_guard),
         STAGED(test_oauth_client),
         STAGED(test_rate_limit),

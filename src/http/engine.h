@@ -116,6 +116,9 @@ ssize_t http_body_read(struct http_request *request, void *p, size_t n);
 int http_stream_begin(struct http_request *request, struct http_reply *reply);
 int http_stream_write(struct http_reply *reply, const void *p, size_t n);
 
+/* Whether a begun stream has lost its client: it left, or read nothing for the write timeout. */
+bool http_stream_lost(struct http_reply *reply);
+
 /* Ends a begun stream so that the client sees it was cut off: for what went wrong in the middle. */
 void http_stream_abort(struct http_reply *reply);
 

@@ -169,6 +169,18 @@ int http_stream_write(struct http_reply *reply, const void *p, size_t n)
     return 0;
 }
 
+bool http_stream_lost(struct http_reply *reply)
+{
+    struct exchange *x = reply->stream ? reply->stream->exchange : NULL;
+
+    if (!x || !x->outflow.begun)
+        return false;
+    pthread_mutex_lock(&x->lock);
+    bool lost = x->gone;
+    pthread_mutex_unlock(&x->lock);
+    return lost;
+}
+
 void http_stream_abort(struct http_reply *reply)
 {
     struct exchange *x = reply->stream->exchange;

@@ -10,6 +10,17 @@ static const char touch_sql[] =
     "UPDATE devices SET last_seen = CASE WHEN last_seen < $3 THEN $3 ELSE last_seen END"
     " WHERE user_id = $1 AND fingerprint = $2";
 
+#define RETIRED "user_id = $1 AND fingerprint IN ($3, $4, $5, $6, $7, $8, $9, $10)"
+_Static_assert(MAC_RETIRED_MAX == 8, "as many fingerprints in RETIRED");
+
+static const char take_over_sql[] =
+    "INSERT INTO devices (user_id, fingerprint, first_seen, last_seen)"
+    " SELECT user_id, $2, first_seen, $11 FROM devices WHERE " RETIRED
+    " ON CONFLICT (user_id, fingerprint) DO NOTHING";
+
+/* The active key may stand among the retired ones, too. */
+static const char drop_sql[] = "DELETE FROM devices WHERE " RETIRED " AND fingerprint <> $2";
+
 static const char insert_sql[] =
     "INSERT INTO devices (user_id, fingerprint, first_seen, last_seen) VALUES ($1, $2, $3, $3)"
     " ON CONFLICT (user_id, fingerprint) DO NOTHING";
@@ -79,6 +90,19 @@ int device_fingerprint(const struct mac_key *key, struct str user_agent, struct 
     return mac_sha256_parts(key, parts, 3, ret_fingerprint->b);
 }
 
+int device_fingerprints(const struct mac_ring *ring, struct str user_agent, struct str address,
+                        struct device_prints *ret_prints)
+{
+    struct device_prints prints = {.n = ring->n};
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ring->n; i++)
+        r = device_fingerprint(&ring->keys[i], user_agent, address, &prints.prints[i]);
+    if (r == 0)
+        *ret_prints = prints;
+    return r;
+}
+
 static int count(struct store_txn *t, const struct uuid *user_id, int64_t *ret_count)
 {
     _cleanup_rows_ struct store_rows *rows = NULL;
@@ -92,14 +116,35 @@ static int count(struct store_txn *t, const struct uuid *user_id, int64_t *ret_c
     return 0;
 }
 
-int device_seen(struct store_txn *t, const struct uuid *user_id,
-                const struct device_fingerprint *fingerprint, int64_t now,
-                enum device_novelty *ret_novelty)
+/* Whether the device is known under a retired key; it is known under the active one then. */
+static int take_over(struct store_txn *t, const struct uuid *user_id,
+                     const struct device_prints *device, int64_t now, int64_t *ret_taken)
 {
-    struct store_param print = P_BLOB(fingerprint->b, sizeof fingerprint->b);
+    enum { FINGERPRINTS = 2 + MAC_RETIRED_MAX };
+    struct store_param params[FINGERPRINTS + 1] = {
+        P_ID(user_id), P_BLOB(device->prints[0].b, MAC_SIZE), [FINGERPRINTS] = P_INT(now)};
+
+    if (device->n < 2)
+        return 0;
+    for (size_t i = 0; i < MAC_RETIRED_MAX; i++) {
+        size_t at = 1 + i < device->n ? 1 + i : device->n - 1;
+        params[2 + i] = P_BLOB(device->prints[at].b, MAC_SIZE);
+    }
+    int r = store_exec(t, take_over_sql, ret_taken, params, FINGERPRINTS + 1);
+    if (r == 0 && *ret_taken)
+        r = store_exec(t, drop_sql, NULL, params, FINGERPRINTS);
+    return r;
+}
+
+int device_seen(struct store_txn *t, const struct uuid *user_id, const struct device_prints *device,
+                int64_t now, enum device_novelty *ret_novelty)
+{
+    struct store_param print = P_BLOB(device->prints[0].b, MAC_SIZE);
     int64_t changed = 0, devices = 0;
     int r = store_exec(t, touch_sql, &changed, PARAMS(P_ID(user_id), print, P_INT(now)));
 
+    if (r == 0 && changed == 0)
+        r = take_over(t, user_id, device, now, &changed);
     if (r == 0 && changed == 0) {
         r = store_exec(t, insert_sql, &changed, PARAMS(P_ID(user_id), print, P_INT(now)));
         if (r == 0 && changed == 1)

@@ -32,9 +32,19 @@ enum device_novelty {
 int device_fingerprint(const struct mac_key *key, struct str user_agent, struct str address,
                        struct device_fingerprint *ret_fingerprint);
 
-/* Notes a sign-in; of many at once with a new device, one is told DEVICE_NEW. 0 or a fault. */
-int device_seen(struct store_txn *t, const struct uuid *user_id,
-                const struct device_fingerprint *fingerprint, int64_t now,
-                enum device_novelty *ret_novelty);
+/* As device_fingerprint by each key of the ring. */
+struct device_prints {
+    size_t n;
+    struct device_fingerprint prints[MAC_RING_MAX];
+};
+int device_fingerprints(const struct mac_ring *ring, struct str user_agent, struct str address,
+                        struct device_prints *ret_prints);
+
+/*
+ * Notes a sign-in; of many at once with a new device, one is told DEVICE_NEW. A device that is
+ * known under a retired key goes over to the active one. 0 or a fault.
+ */
+int device_seen(struct store_txn *t, const struct uuid *user_id, const struct device_prints *device,
+                int64_t now, enum device_novelty *ret_novelty);
 
 #endif

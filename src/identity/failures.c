@@ -127,8 +127,13 @@ static int admit(struct failures *f, const struct user *user)
         return r;
     struct entry *e = *link;
     int64_t failed = larger(e->known, user->failed_logins) + e->pending + e->taken + e->under_way;
-    if (f->limit > 0 && failed >= f->limit)
+    if (f->limit > 0 && failed >= f->limit) {
+        /* Refused by a limit that was lowered since: the next flush makes a lock of it, that passes
+         * as any. */
+        if (user->failed_logins >= f->limit && e->count == 0 && e->taken_all == 0)
+            e->count = e->pending = 1;
         return FAILURES_LOCKED;
+    }
     e->under_way++;
     return 0;
 }

@@ -23,6 +23,12 @@
 /* Accounts with failures between two flushes; past it attempts are refused as if locked. */
 enum { FAILURES_ACCOUNTS = 65536 };
 
+/*
+ * How long failures lock an account: long enough to bound guessing, and no longer, because whoever
+ * knows an address can bring the lock about.
+ */
+enum { FAILURES_LOCK_MS = 15 * 60 * 1000 };
+
 enum failures_outcome { FAILURES_LOCKED = 1 };
 
 enum failures_result {
@@ -80,6 +86,22 @@ typedef int failures_told(struct store_txn *t, const struct failures_note *notes
  */
 int failures_flush(struct failures *f, struct store *s, int64_t now, failures_told *told,
                    void *arg);
+
+/* A lock that has passed. */
+struct failures_lifted {
+    struct uuid user_id, tenant_id;
+};
+
+/*
+ * Lifts at most max locks that have passed, or that a clock which was put back since has set too
+ * far off, and begins their counts anew: in the store only, failures_forget is for afterwards. What
+ * hangs on it (feed, trail, notice) is the caller's. ret has room for max. Returns 0 or a fault.
+ */
+int failures_lift(struct store_txn *t, int64_t now, size_t max, struct failures_lifted *ret,
+                  size_t *ret_n);
+
+/* Whether there is anything to lift, without a write. Returns 0 or a fault. */
+int failures_liftable(struct store_txn *t, int64_t now, bool *ret_any);
 
 /* How many accounts are held in memory: for /metrics. */
 size_t failures_held(struct failures *f);

@@ -13,9 +13,18 @@ static const char add_hour_sql[] =
 static const char add_consecutive_sql[] = "UPDATE users SET failed_logins = failed_logins + $1"
                                           " WHERE id IN (SELECT id FROM bulk_ids)";
 
-static const char lock_sql[] = "UPDATE users SET locked_at = $1 WHERE id IN"
+static const char lock_sql[] = "UPDATE users SET locked_at = $1, locked_until = $3 WHERE id IN"
                                " (SELECT id FROM bulk_ids) AND failed_logins >= $2"
                                " AND locked_at IS NULL RETURNING id";
+
+/* No lock is longer than $2 - $1, and nodes' clocks do not differ by as much. */
+#define PASSED "(locked_until <= $1 OR locked_until > $2)"
+
+static const char liftable_sql[] = "SELECT 1 FROM users WHERE " PASSED " LIMIT 1";
+
+static const char lift_sql[] =
+    "UPDATE users SET locked_at = NULL, locked_until = NULL, failed_logins = 0 WHERE id IN"
+    " (SELECT id FROM users WHERE " PASSED " ORDER BY id LIMIT $3) RETURNING id, tenant_id";
 
 static const char stored_sql[] =
     "SELECT u.id, u.failed_logins FROM bulk_ids b CROSS JOIN users u WHERE u.id = b.id";
@@ -102,7 +111,8 @@ static int fill_all(struct store_txn *t, struct failures_batch *b)
 static int lock_users(struct store_txn *t, struct failures_batch *b)
 {
     _cleanup_rows_ struct store_rows *rows = NULL;
-    int r = store_query(t, lock_sql, &rows, PARAMS(P_INT(b->now), P_INT(b->limit)));
+    int r = store_query(t, lock_sql, &rows,
+                        PARAMS(P_INT(b->now), P_INT(b->limit), P_INT(b->now + FAILURES_LOCK_MS)));
 
     while (r == 0 && (r = store_rows_next(rows)) > 0) {
         struct failures_item *item = item_of(b, store_col_id(rows, 0));
@@ -156,6 +166,40 @@ int failures_write(struct store_txn *t, void *batch)
     if (r == 0)
         r = read_stored(t, b);
     return r == 0 ? tell(t, b) : r;
+}
+
+int failures_liftable(struct store_txn *t, int64_t now, bool *ret_any)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int64_t too_far = now + (int64_t)2 * FAILURES_LOCK_MS;
+    int r = store_query(t, liftable_sql, &rows, PARAMS(P_INT(now), P_INT(too_far)));
+
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r < 0)
+        return r;
+    *ret_any = r == 1;
+    return 0;
+}
+
+int failures_lift(struct store_txn *t, int64_t now, size_t max, struct failures_lifted *ret,
+                  size_t *ret_n)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int64_t too_far = now + (int64_t)2 * FAILURES_LOCK_MS;
+    size_t n = 0;
+    int r = store_lock(t, STORE_LOCK_FAILURES);
+
+    if (r == 0)
+        r = store_query(t, lift_sql, &rows,
+                        PARAMS(P_INT(now), P_INT(too_far), P_INT((int64_t)max)));
+    while (r == 0 && n < max && (r = store_rows_next(rows)) == 1) {
+        ret[n++] = (struct failures_lifted){store_col_id(rows, 0), store_col_id(rows, 1)};
+        r = 0;
+    }
+    if (r == 0)
+        *ret_n = n;
+    return r;
 }
 
 int failures_24h(struct store_txn *t, const struct uuid *user_id, int64_t now, int64_t *ret_count)

@@ -25,7 +25,9 @@ static const char use_step_sql[] =
     " WHERE id = $1 AND totp_last_step < $2 AND totp_active = 1 AND totp_secret = $3";
 
 static const char use_code_sql[] = "UPDATE recovery_codes SET used_at = $3"
-                                   " WHERE user_id = $1 AND code_mac = $2 AND used_at IS NULL";
+                                   " WHERE user_id = $1 AND code_mac IN ($2, $4, $5, $6, $7, $8,"
+                                   " $9, $10, $11) AND used_at IS NULL";
+_Static_assert(MAC_RING_MAX == 9, "as many MACs in use_code_sql");
 
 static const char remove_sql[] =
     "UPDATE users SET totp_secret = NULL, totp_active = 0, totp_last_step = 0, updated_at = $2"
@@ -119,12 +121,12 @@ static int verify_step(const struct mfa_keys *keys, const struct user *user,
 }
 
 /* The MAC is bound to the user: equal codes of two users are not seen to be equal. */
-static int mac_code(const struct mfa_keys *keys, const struct uuid *user_id, struct str code,
+static int mac_code(const struct mac_key *key, const struct uuid *user_id, struct str code,
                     uint8_t ret_mac[MAC_SIZE])
 {
     struct str parts[] = {{(const char *)user_id->b, sizeof user_id->b}, code};
 
-    return mac_sha256_parts(&keys->recovery, parts, 2, ret_mac);
+    return mac_sha256_parts(key, parts, 2, ret_mac);
 }
 
 struct secret_memory {
@@ -210,7 +212,7 @@ static int make_code(struct arena *a, const struct mfa_keys *keys, const struct 
     if (recovery_code_normalise(str_of(shown), code) != 0)
         r = fault_set(FAULT_INTERNAL, "a new recovery code is malformed");
     else
-        r = mac_code(keys, user_id, str_of(code), ret_mac);
+        r = mac_code(&keys->recovery.keys[0], user_id, str_of(code), ret_mac);
     if (r == 0)
         r = keep_secret(a, str_of(shown), ret_shown);
     crypto_wipe(shown, sizeof shown);
@@ -306,20 +308,33 @@ static int use_step(struct store_txn *t, const struct mfa_keys *keys, const stru
     return r == 0 && changed == 0 ? MFA_WRONG : r;
 }
 
+/* The code as each key of the ring would have it; the last again where there are fewer. */
+static int mac_by_all(const struct mac_ring *ring, const struct uuid *user_id, struct str code,
+                      uint8_t ret_macs[MAC_RING_MAX][MAC_SIZE])
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < MAC_RING_MAX; i++)
+        r = mac_code(&ring->keys[i < ring->n ? i : ring->n - 1], user_id, code, ret_macs[i]);
+    return r;
+}
+
 static int use_recovery_code(struct store_txn *t, const struct mfa_keys *keys,
                              const struct uuid *user_id, struct str typed, int64_t now)
 {
     char code[RECOVERY_CODE_SIZE];
-    uint8_t mac[MAC_SIZE];
+    uint8_t macs[MAC_RING_MAX][MAC_SIZE];
+    struct store_param params[2 + MAC_RING_MAX] = {P_ID(user_id), [2] = P_INT(now)};
     int64_t changed = 0;
 
     if (typed.n > MFA_CODE_MAX || recovery_code_normalise(typed, code) != 0)
         return MFA_WRONG;
-    int r = mac_code(keys, user_id, str_of(code), mac);
+    int r = mac_by_all(&keys->recovery, user_id, str_of(code), macs);
     crypto_wipe(code, sizeof code);
+    for (size_t i = 0; i < MAC_RING_MAX; i++)
+        params[i == 0 ? 1 : 2 + i] = P_BLOB(macs[i], MAC_SIZE);
     if (r == 0)
-        r = store_exec(t, use_code_sql, &changed,
-                       PARAMS(P_ID(user_id), P_BLOB(mac, sizeof mac), P_INT(now)));
+        r = store_exec(t, use_code_sql, &changed, params, 2 + MAC_RING_MAX);
     return r == 0 && changed == 0 ? MFA_WRONG : r;
 }
 

@@ -25,7 +25,7 @@ enum mfa_outcome {
 
 struct mfa_keys {
     const struct seal_keys *seal;
-    struct mac_key recovery; /* mac_derive(secret, MFA_RECOVERY_LABEL) */
+    struct mac_ring recovery; /* of MFA_RECOVERY_LABEL */
 };
 
 #define MFA_RECOVERY_LABEL STR("holdfast recovery code v1")

@@ -14,8 +14,9 @@ static struct mfa_keys keys_of(uint8_t active, uint8_t retired)
     struct mfa_keys keys = {.seal = &ring};
 
     assert_done(seal_keys_init(secrets[0], &secrets[1], retired ? 1 : 0, &ring));
-    assert_done(mac_derive((struct str){(const char *)secrets[0], SEAL_KEY_SIZE},
-                           MFA_RECOVERY_LABEL, &keys.recovery));
+    struct str both[] = {{(const char *)secrets[0], SEAL_KEY_SIZE},
+                         {(const char *)secrets[1], SEAL_KEY_SIZE}};
+    assert_done(mac_ring_derive(both, retired ? 2 : 1, MFA_RECOVERY_LABEL, &keys.recovery));
     return keys;
 }
 
@@ -217,6 +218,13 @@ static void test_rotated_key(void **state)
     keys = keys_of(3, 0);
     code_at(&e, NOW + 3 * STEP, code);
     assert_int_equal(try_code(f, &keys, &user, str_of(code), NOW + 3 * STEP), FAULT_CRYPTO);
+    /* Recovery codes stay as they are, and work once for as long as their key is there. */
+    assert_int_equal(try_code(f, &keys, &user, e.codes[0], NOW), MFA_WRONG);
+    keys = keys_of(2, 1);
+    assert_done(try_code(f, &keys, &user, e.codes[0], NOW));
+    assert_int_equal(try_code(f, &keys, &user, e.codes[0], NOW), MFA_WRONG);
+    assert_int_equal(try_code(f, &old, &user, e.codes[0], NOW), MFA_WRONG);
+    assert_done(try_code(f, &old, &user, e.codes[1], NOW));
 }
 
 static void test_remove(void **state)

@@ -146,12 +146,12 @@ static void test_bulk_and_reap(void **state)
     assert_true(n == KEEP && items[0].created_at == NOW + EACH - 1);
 }
 
-static struct device_fingerprint number_print(int i)
+static struct device_prints number_print(int i)
 {
-    struct device_fingerprint print = {{0}};
+    struct device_prints device = {.n = 1};
 
-    memcpy(print.b, &i, sizeof i);
-    return print;
+    memcpy(device.prints[0].b, &i, sizeof i);
+    return device;
 }
 
 static void test_devices(void **state)
@@ -162,7 +162,7 @@ static void test_devices(void **state)
     enum device_novelty novelty;
 
     for (int i = 0; i < DEVICE_KEEP + 10; i++) {
-        struct device_fingerprint print = number_print(i), first = number_print(0);
+        struct device_prints print = number_print(i), first = number_print(0);
         assert_done(device_seen(t, &id, &print, NOW, &novelty));
         assert_int_equal(novelty, i == 0 ? DEVICE_FIRST : DEVICE_NEW);
         assert_done(device_seen(t, &id, &print, NOW, &novelty));
@@ -174,12 +174,55 @@ static void test_devices(void **state)
     assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM devices"), DEVICE_KEEP);
 }
 
+static enum device_novelty seen_by(struct identity_fixture *f, const struct uuid *user,
+                                   const char *const *secrets, size_t n)
+{
+    struct str list[MAC_RING_MAX];
+    struct mac_ring ring;
+    struct device_prints device;
+    enum device_novelty novelty;
+
+    for (size_t i = 0; i < n; i++)
+        list[i] = str_of(secrets[i]);
+    assert_done(mac_ring_derive(list, n, DEVICE_LABEL, &ring));
+    assert_done(device_fingerprints(&ring, STR("Firefox"), STR("192.0.2.1"), &device));
+    assert_done(device_seen(identity_begin(f), user, &device, NOW, &novelty));
+    identity_end(f, 0);
+    return novelty;
+}
+
+/* A device that is known under a retired key is no new one. */
+static void test_devices_and_a_change_of_key(void **state)
+{
+    struct identity_fixture *f = *state;
+    struct uuid ada = identity_user(f, "ada", ROLE_MEMBER), bob = identity_user(f, "bob", 0);
+    static const char *const first[] = {"1st"}, *const second[] = {"2nd", "1st"},
+                             *const third[] = {"3rd"}, *const all[] = {"3rd", "9", "8",   "7",  "6",
+                                                                       "5",   "4", "1st", "2nd"};
+
+    assert_int_equal(seen_by(f, &ada, first, 1), DEVICE_FIRST);
+    assert_int_equal(seen_by(f, &ada, second, 2), DEVICE_KNOWN);
+    assert_int_equal(seen_by(f, &ada, second, 1), DEVICE_KNOWN); /* it went over */
+    assert_int_equal(seen_by(f, &ada, all, 9), DEVICE_KNOWN);
+    assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM devices"), 1);
+    assert_int_equal(seen_by(f, &ada, third, 1), DEVICE_KNOWN);
+    assert_int_equal(seen_by(f, &ada, first, 1), DEVICE_NEW);
+    /* The active key among the retired ones is no harm. */
+    assert_int_equal(seen_by(f, &ada, (const char *const[]){"a", "3rd", "a"}, 3), DEVICE_KNOWN);
+    assert_int_equal(seen_by(f, &ada, (const char *const[]){"a", "a"}, 2), DEVICE_KNOWN);
+    /* Whoever has rows under several keys keeps one of them; others' rows are theirs. */
+    assert_int_equal(seen_by(f, &bob, first, 1), DEVICE_FIRST);
+    assert_int_equal(seen_by(f, &bob, &second[0], 1), DEVICE_NEW);
+    assert_int_equal(seen_by(f, &bob, all, 9), DEVICE_KNOWN);
+    assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM devices"), 3);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         IDENTITY_BOTH(test_preferences),     IDENTITY_BOTH(test_list_and_read),
         IDENTITY_BOTH(test_hostile_details), IDENTITY_BOTH(test_bulk_and_reap),
-        IDENTITY_BOTH(test_devices),
+        IDENTITY_BOTH(test_devices),         IDENTITY_BOTH(test_devices_and_a_change_of_key),
     };
 
     return FIXTURE_RUN(tests);

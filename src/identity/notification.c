@@ -37,7 +37,8 @@ static const struct kind kinds[NOTIFICATION_KINDS] = {
                                          "Codes left: "},
     [NOTIFICATION_ACCOUNT_LOCKED] = {STR_INIT("account_locked"), "Your account was locked",
                                      "There were too many failed attempts to sign in."
-                                     " An administrator can unlock it.",
+                                     " It opens again by itself after a quarter of an hour,"
+                                     " unless an administrator has locked it.",
                                      "Reason: "},
     [NOTIFICATION_ACCOUNT_UNLOCKED] = {STR_INIT("account_unlocked"), "Your account was unlocked",
                                        "You can sign in again.", "Reason: "},

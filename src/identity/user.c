@@ -5,7 +5,7 @@
 #define SELECT_USERS                                                                               \
     "SELECT id, tenant_id, email, role, password_hash, password_changed_at, password_temporary,"   \
     " disabled, locked_at, failed_logins, email_status, not_before, totp_active, created_at,"      \
-    " updated_at FROM users "
+    " updated_at, locked_until FROM users "
 
 /* A NULL tenant means any. */
 #define OF_TENANT " AND tenant_id = coalesce($2, tenant_id)"
@@ -68,6 +68,7 @@ static int read_user(struct store_rows *rows, struct arena *a, struct user *ret_
         .mfa_active = store_col_int(rows, 12) != 0,
         .created_at = store_col_int(rows, 13),
         .updated_at = store_col_int(rows, 14),
+        .locked_until = store_col_int(rows, 15),
     };
 
     if (!u.email.p || !u.password_hash.p)

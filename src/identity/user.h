@@ -7,8 +7,9 @@
  * A tenant parameter is the caller's bound: an id of another tenant is USER_UNKNOWN; NULL (for
  * operators and for what the server does itself) means any.
  *
- * disabled: an administrator's decision. locked_at: too many consecutive failed sign-ins, or an
- * administrator; lifted by an administrator or operator only, never by time or a right password.
+ * disabled: an administrator's decision. locked_at: too many consecutive failed sign-ins, for
+ * FAILURES_LOCK_MS (identity/failures.h); or an administrator, until one lifts it. A right password
+ * lifts neither.
  */
 #ifndef HOLDFAST_USER_H
 #define HOLDFAST_USER_H
@@ -41,6 +42,7 @@ struct user {
     bool password_temporary; /* must be replaced before anything else */
     bool disabled;
     int64_t locked_at;     /* 0: not locked */
+    int64_t locked_until;  /* when the lock passes; 0: not locked, or until it is lifted */
     int64_t failed_logins; /* consecutive, as last flushed (identity/failures.h) */
     enum email_status email_status;
     int64_t not_before; /* families begun at or before this time are ended */
@@ -87,7 +89,7 @@ struct user_patch {
     const struct str *email; /* normalised; a new one has EMAIL_OK */
     const enum role *role;
     const bool *disabled;
-    const bool *locked; /* false also clears the consecutive failures */
+    const bool *locked; /* true: until it is lifted; false also clears the consecutive failures */
 };
 
 /* The user before and after: what the caller's feed and trail entries are made of. */
@@ -126,14 +128,6 @@ int user_set_password(struct store_txn *t, const struct uuid *id, struct str has
  */
 int user_rehash(struct store_txn *t, const struct uuid *id, struct str old_hash,
                 struct str new_hash);
-
-/*
- * One more consecutive failed sign-in; at the limit (0: never) the user is locked. For what does
- * not go through identity/failures.h. *ret_locked: whether this one locked it. Returns 0,
- * USER_UNKNOWN or a fault.
- */
-int user_record_failure(struct store_txn *t, const struct uuid *id, int64_t limit, int64_t now,
-                        bool *ret_locked);
 
 /* Forgets the consecutive failures after a success, unless locked. Returns 0 or a fault. */
 int user_clear_failures(struct store_txn *t, const struct uuid *id);

@@ -11,6 +11,7 @@ static const char update_sql[] =
     " role = coalesce($3, role), disabled = coalesce($4, disabled),"
     " locked_at = CASE $5 WHEN 1 THEN coalesce(locked_at, $6) WHEN 0 THEN NULL"
     " ELSE locked_at END,"
+    " locked_until = CASE $5 WHEN -1 THEN locked_until ELSE NULL END,"
     " failed_logins = CASE $5 WHEN 0 THEN 0 ELSE failed_logins END, updated_at = $6"
     " WHERE id = $1";
 
@@ -26,11 +27,6 @@ static const char hold_sql[] = "UPDATE users SET failed_logins = failed_logins W
 
 static const char rehash_sql[] =
     "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
-
-static const char failure_sql[] =
-    "UPDATE users SET failed_logins = failed_logins + 1, locked_at = CASE"
-    " WHEN $2 > 0 AND failed_logins + 1 >= $2 THEN coalesce(locked_at, $3) ELSE locked_at END"
-    " WHERE id = $1 RETURNING failed_logins, locked_at";
 
 static const char clear_sql[] = "UPDATE users SET failed_logins = 0"
                                 " WHERE id = $1 AND failed_logins <> 0 AND locked_at IS NULL";
@@ -166,20 +162,6 @@ int user_rehash(struct store_txn *t, const struct uuid *id, struct str old_hash,
                 struct str new_hash)
 {
     return store_exec(t, rehash_sql, NULL, PARAMS(P_ID(id), P_TEXT(old_hash), P_TEXT(new_hash)));
-}
-
-int user_record_failure(struct store_txn *t, const struct uuid *id, int64_t limit, int64_t now,
-                        bool *ret_locked)
-{
-    _cleanup_rows_ struct store_rows *rows = NULL;
-    int r = store_query(t, failure_sql, &rows, PARAMS(P_ID(id), P_INT(limit), P_INT(now)));
-
-    if (r == 0)
-        r = store_rows_next(rows);
-    if (r <= 0)
-        return r < 0 ? r : USER_UNKNOWN;
-    *ret_locked = limit > 0 && store_col_int(rows, 0) >= limit && store_col_int(rows, 1) == now;
-    return 0;
 }
 
 int user_clear_failures(struct store_txn *t, const struct uuid *id)

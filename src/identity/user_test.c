@@ -306,32 +306,27 @@ static void test_passwords(void **state)
     assert_true(str_eq(u.password_hash, STR("third")) && u.password_changed_at == NOW + 9);
 }
 
-static void test_recorded_failures(void **state)
+static void test_locks(void **state)
 {
     struct identity_fixture *f = *state;
-    struct uuid id = identity_user(f, "ada", ROLE_MEMBER), nobody = uuid_new();
-    struct store_txn *t = identity_begin(f);
-    bool locked = false;
+    struct uuid id = identity_user(f, "ada", ROLE_MEMBER);
+    static const char lock[] = "UPDATE users SET locked_at = 5, locked_until = 9, failed_logins = 4"
+                               " WHERE id = $1";
 
-    for (int i = 1; i <= 4; i++) {
-        assert_done(user_record_failure(t, &id, 3, NOW + i, &locked));
-        assert_int_equal(locked, i == 3);
-    }
-    assert_done(user_clear_failures(t, &id));
-    assert_int_equal(user_record_failure(t, &nobody, 3, NOW, &locked), USER_UNKNOWN);
+    assert_done(store_run(f->s, lock, NULL, PARAMS(P_ID(&id))));
+    assert_done(user_clear_failures(identity_begin(f), &id));
     identity_end(f, 0);
     struct user u = identity_read(f, &id); /* a right password does not unlock */
-    assert_true(u.locked_at == NOW + 3 && u.failed_logins == 4);
+    assert_true(u.locked_at == 5 && u.locked_until == 9 && u.failed_logins == 4);
+    assert_int_equal(update(f, &id, (struct user_patch){.role = &(enum role){ROLE_ADMIN}}), 0);
+    assert_int_equal(identity_read(f, &id).locked_until, 9);
+    assert_int_equal(update(f, &id, (struct user_patch){.locked = &yes}), 0);
+    u = identity_read(f, &id); /* what an administrator locks does not pass */
+    assert_true(u.locked_at == 5 && u.locked_until == 0 && u.failed_logins == 4);
+    assert_done(store_run(f->s, lock, NULL, PARAMS(P_ID(&id))));
     assert_int_equal(update(f, &id, (struct user_patch){.locked = &no}), 0);
-    assert_int_equal(identity_read(f, &id).failed_logins, 0);
-    t = identity_begin(f);
-    for (int i = 0; i < 5; i++)
-        assert_done(user_record_failure(t, &id, 0, NOW, &locked));
-    assert_false(locked);
-    assert_done(user_clear_failures(t, &id));
-    identity_end(f, 0);
     u = identity_read(f, &id);
-    assert_true(u.locked_at == 0 && u.failed_logins == 0);
+    assert_true(u.locked_at == 0 && u.locked_until == 0 && u.failed_logins == 0);
 }
 
 static int64_t count_rows(struct store_rows *rows)
@@ -399,7 +394,7 @@ int main(void)
         IDENTITY_BOTH(test_last_operator_under_concurrency),
         IDENTITY_BOTH(test_one_address_many_inserts),
         IDENTITY_BOTH(test_passwords),
-        IDENTITY_BOTH(test_recorded_failures),
+        IDENTITY_BOTH(test_locks),
         IDENTITY_BOTH(test_not_before),
         IDENTITY_BOTH(test_delete_takes_all_along),
     };

@@ -139,9 +139,9 @@ static void write_pair(struct json_writer *w, const char *key, struct str before
     json_array_end(w);
 }
 
-static struct str yes_or_no(bool b)
+static struct str lock_text(const struct user *u)
 {
-    return b ? STR("yes") : STR("no");
+    return u->locked_at == 0 ? STR("no") : u->locked_until ? STR("for a time") : STR("yes");
 }
 
 static int record_change(struct store_txn *t, const struct work *w)
@@ -153,7 +153,7 @@ static int record_change(struct store_txn *t, const struct work *w)
     json_object_begin(&j);
     write_pair(&j, "role", role_name(before->role), role_name(after->role));
     write_pair(&j, "email", before->email, after->email);
-    write_pair(&j, "locked", yes_or_no(before->locked_at != 0), yes_or_no(after->locked_at != 0));
+    write_pair(&j, "locked", lock_text(before), lock_text(after));
     json_object_end(&j);
     int r = buf_fault(&detail);
     return r ? r : record(t, w, action_of(&w->change), after, buf_str(&detail));
@@ -206,8 +206,11 @@ static int delete_job(struct store_txn *t, void *arg)
 {
     struct work *w = arg;
     int64_t ended;
-    int r = check_power(t, w);
+    /* Before any row, as a change that takes power has it. */
+    int r = store_lock(t, STORE_LOCK_OPERATORS);
 
+    if (r == 0)
+        r = check_power(t, w);
     if (r == 0)
         r = session_end_all(t, w->id, NULL, STR("account deleted"), w->now, &ended);
     if (r == 0)

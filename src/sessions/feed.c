@@ -48,7 +48,8 @@ int feed_families_of(struct store_txn *t, const struct uuid *user_id, int64_t re
     if (r == 0)
         r = store_exec(t,
                        "INSERT INTO feed (at, kind, subject_id, expires_at) "
-                       "SELECT revoked_at, 'family', id, $3 FROM families "
+                       "SELECT revoked_at, 'family', id, $3 + "
+                       "CASE WHEN issued_at > $2 THEN issued_at - $2 ELSE 0 END FROM families "
                        "WHERE user_id = $1 AND revoked_at = $2",
                        NULL, PARAMS(P_ID(user_id), P_INT(revoked_at), P_INT(expires_at)));
     return r ? r : store_wake(t);

@@ -1,5 +1,6 @@
 #include "sessions/gate.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 
 #include <pthread.h>
@@ -10,7 +11,7 @@ enum { SHARDS = 16, FIRST_BUCKETS = 64 };
 struct family {
     struct family *chain;
     struct uuid id;
-    int64_t expires_at;
+    int64_t expires_at, keep_until; /* UTC; monotonic */
 };
 
 struct account {
@@ -135,13 +136,20 @@ static struct family *family_find(const struct shard *s, uint64_t hash, const st
     return f;
 }
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static int family_add(const struct gate *g, struct shard *s, uint64_t hash, const struct uuid *id,
                       int64_t expires_at)
 {
     struct family *f = family_find(s, hash, id);
+    int64_t keep_until = clock_mono() + larger(expires_at - clock_now(), 0);
 
     if (f) {
-        f->expires_at = expires_at > f->expires_at ? expires_at : f->expires_at;
+        f->expires_at = larger(expires_at, f->expires_at);
+        f->keep_until = larger(keep_until, f->keep_until);
         return 0;
     }
     int r = s->family_count >= s->family_buckets ? families_grow(g, s) : 0;
@@ -151,7 +159,7 @@ static int family_add(const struct gate *g, struct shard *s, uint64_t hash, cons
     if (!f)
         return fault_set(FAULT_MEMORY, "no memory for an ended family");
     struct family **bucket = &s->families[bucket_index(hash, s->family_buckets)];
-    *f = (struct family){*bucket, *id, expires_at};
+    *f = (struct family){*bucket, *id, expires_at, keep_until};
     *bucket = f;
     s->family_count++;
     return 0;
@@ -179,12 +187,14 @@ bool gate_family_ended(struct gate *g, const struct uuid *family_id)
 
 void gate_reap(struct gate *g, int64_t now)
 {
+    int64_t mono = clock_mono();
+
     for (int i = 0; i < SHARDS; i++) {
         struct shard *s = &g->shards[i];
         pthread_mutex_lock(&s->lock);
         for (size_t b = 0; b < s->family_buckets; b++) {
             for (struct family **at = &s->families[b], *f; (f = *at);) {
-                if (f->expires_at > now) {
+                if (f->expires_at > now || f->keep_until > mono) {
                     at = &f->chain;
                     continue;
                 }

@@ -33,7 +33,11 @@ enum { GATE_MISS = 1 };
 int gate_new(size_t accounts_max, struct gate **ret);
 void gate_free(struct gate *g);
 
-/* Adds an ended family until expires_at (ms UTC). Returns 0 or FAULT_MEMORY. */
+/*
+ * Adds an ended family until expires_at (ms UTC), and until as much time as that is from now has
+ * passed: a clock that leaps ahead and is put back again makes nothing forgotten. Returns 0 or
+ * FAULT_MEMORY.
+ */
 int gate_end_family(struct gate *g, const struct uuid *family_id, int64_t expires_at);
 bool gate_family_ended(struct gate *g, const struct uuid *family_id);
 

@@ -1,6 +1,7 @@
 /* The gate: what ended stays ended, an account is never older than what was forgotten of it. */
 #include "sessions/gate.h"
 
+#include "base/clock.h"
 #include "crypto/init.h"
 
 #include <pthread.h>
@@ -105,6 +106,26 @@ static void test_expiry_only_grows(void **state)
     assert_true(gate_family_ended(g, &u));
     gate_reap(g, 300);
     assert_false(gate_family_ended(g, &u));
+}
+
+/* A clock that leaps ahead makes nothing forgotten: it may be put back. */
+static void test_a_leap_of_the_clock(void **state)
+{
+    struct gate *g = *state;
+    struct uuid soon = id(1), late = id(2);
+    int64_t now = clock_now();
+
+    assert_int_equal(gate_end_family(g, &soon, now + 50), 0);
+    assert_int_equal(gate_end_family(g, &late, now + CLOCK_HOUR), 0);
+    clock_shift(CLOCK_DAY);
+    gate_reap(g, clock_now());
+    assert_true(gate_family_ended(g, &late));
+    for (int64_t until = clock_mono() + CLOCK_MINUTE;
+         gate_family_ended(g, &soon) && clock_mono() < until;)
+        gate_reap(g, clock_now());
+    assert_false(gate_family_ended(g, &soon));
+    assert_true(gate_family_ended(g, &late));
+    clock_shift(-CLOCK_DAY);
 }
 
 static void test_accounts(void **state)
@@ -245,9 +266,13 @@ static void test_concurrent_use(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_GATE(test_many_families),  WITH_GATE(test_expiry_only_grows),
-        WITH_GATE(test_accounts),       WITH_GATE(test_the_bound),
-        WITH_GATE(test_ticket_race),    WITH_GATE(test_no_load_brings_back_the_past),
+        WITH_GATE(test_many_families),
+        WITH_GATE(test_expiry_only_grows),
+        WITH_GATE(test_a_leap_of_the_clock),
+        WITH_GATE(test_accounts),
+        WITH_GATE(test_the_bound),
+        WITH_GATE(test_ticket_race),
+        WITH_GATE(test_no_load_brings_back_the_past),
         WITH_GATE(test_concurrent_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

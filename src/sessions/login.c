@@ -13,8 +13,8 @@ enum { KEY_ADDRESS = 1, KEY_ACCOUNT_MINUTE, KEY_ACCOUNT_HOUR };
 
 static const char insert_sql[] =
     "INSERT INTO families (id, tenant_id, user_id, generation, seed, amr, created_at, rotated_at, "
-    "expires_at, idle_expires_at, ip, user_agent) "
-    "VALUES ($1, $2, $3, 0, $4, $5, $6, $6, $7, $8, $9, $10)";
+    "issued_at, expires_at, idle_expires_at, ip, user_agent) "
+    "VALUES ($1, $2, $3, 0, $4, $5, $6, $6, $6, $7, $8, $9, $10)";
 
 /* One address is one IPv4 address, or one IPv6 /64: a single customer holds all of it. */
 static struct limiter_key address_key(const struct in6_addr *address)
@@ -106,12 +106,12 @@ static int verify(struct sessions *s, const struct lookup *l, struct str passwor
 static int note_device(struct sessions *s, struct store_txn *t, struct arena *a,
                        const struct login_input *input, const struct user *user)
 {
-    struct device_fingerprint fingerprint;
+    struct device_prints device;
     enum device_novelty novelty;
-    int r = device_fingerprint(&s->device_key, input->user_agent, input->ip, &fingerprint);
+    int r = device_fingerprints(&s->device_keys, input->user_agent, input->ip, &device);
 
     if (r == 0)
-        r = device_seen(t, &user->id, &fingerprint, input->now, &novelty);
+        r = device_seen(t, &user->id, &device, input->now, &novelty);
     if (r || novelty != DEVICE_NEW)
         return r;
     struct str from = session_device_text(a, input->ip, input->user_agent);

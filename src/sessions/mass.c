@@ -174,15 +174,26 @@ static int record(struct store_txn *t, const struct mass_job *j)
     return trail_append(j->s->trail, t, j->actor, &event);
 }
 
-/* For all who were named, also those without a session: one may be about to begin. */
+/*
+ * For all who were named, also those without a session: one may be about to begin. Users come
+ * before families, as in every other act on an account: two at once do not wait for each other.
+ */
 static int end_epochs(struct store_txn *t, struct mass_job *j)
 {
     struct store_rows *rows _cleanup_rows_ = NULL;
-    int64_t now = j->options->now;
-    int r =
-        user_set_not_before_bulk(t, j->options->tenant, j->newest > now ? j->newest : now, &rows);
+    int r = user_set_not_before_bulk(t, j->options->tenant, j->options->now, &rows);
 
     return r ? r : mark_known(j, rows);
+}
+
+/* Where a session began by a clock that is ahead of this one. */
+static int end_epochs_ahead(struct store_txn *t, const struct mass_job *j)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+
+    if (j->newest <= j->options->now)
+        return 0;
+    return user_set_not_before_bulk(t, j->options->tenant, j->newest, &rows);
 }
 
 /* Also where no session was ended: an account that is cached has an epoch that is over. */
@@ -209,9 +220,11 @@ static int revoke_job(struct store_txn *t, void *arg)
     begin_anew(j);
     if (r || j->options->dry_run)
         return r ? r : count_only(t, j);
-    r = end_sessions(t, j);
+    r = end_epochs(t, j);
     if (r == 0)
-        r = end_epochs(t, j);
+        r = end_sessions(t, j);
+    if (r == 0)
+        r = end_epochs_ahead(t, j);
     if (r == 0)
         r = keep_ended(t, j);
     if (r == 0 && j->n_users)

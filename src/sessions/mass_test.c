@@ -301,7 +301,7 @@ static void test_chunks(void **state)
 
 static const char many_users_sql[] =
     "INSERT INTO users SELECT $1, tenant_id, $2, role, password_hash, 0, 0, 0, NULL, 0, 'ok', 0, "
-    "NULL, 0, 0, 0, 0 FROM users WHERE email = 'ada@example.com'";
+    "NULL, 0, 0, 0, 0, NULL FROM users WHERE email = 'ada@example.com'";
 
 static void add_user_like_ada(struct scene *f, const struct uuid *id, const char *email)
 {

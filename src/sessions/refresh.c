@@ -15,8 +15,9 @@ static const char find_sql[] =
     "FROM families f JOIN users u ON u.id = f.user_id WHERE f.id = $1";
 
 static const char rotate_sql[] =
-    "UPDATE families SET generation = $3, rotated_at = $4, idle_expires_at = $5, ip = $6, "
-    "user_agent = $7 WHERE id = $1 AND generation = $2 AND revoked_at IS NULL";
+    "UPDATE families SET generation = $3, rotated_at = $4, "
+    "issued_at = CASE WHEN issued_at > $4 THEN issued_at ELSE $4 END, idle_expires_at = $5, "
+    "ip = $6, user_agent = $7 WHERE id = $1 AND generation = $2 AND revoked_at IS NULL";
 
 struct finding {
     const struct refresh_token *token;
@@ -168,13 +169,16 @@ static int reuse(struct sessions *s, struct arena *a, const struct finding *f,
     return REFRESH_REUSED;
 }
 
-/* The predecessor of the current generation gets the same successor again, for a fixed time. */
+/*
+ * The predecessor of the current generation gets the same successor again, for a fixed time. A
+ * clock that was put back since the rotation does not prolong it.
+ */
 static bool in_grace(const struct finding *f, int64_t now)
 {
     int64_t grace = config_current()->refresh_grace_s * CLOCK_SECOND;
 
     return f->token->generation + 1 == f->family.generation && grace > 0 &&
-           now <= f->family.rotated_at + grace;
+           now <= f->family.rotated_at + grace && now >= f->family.rotated_at - SESSION_SKEW_MS;
 }
 
 static int decide(struct sessions *s, struct arena *a, const struct finding *f,

@@ -242,6 +242,24 @@ static void test_access_token_ends_with_the_session(void **state)
     assert_int_equal(grant.expires_in, 1);
 }
 
+/* The window of grace lies after the rotation, whatever becomes of the clock. */
+static void test_grace_and_a_clock_put_back(void **state)
+{
+    struct scene *f = *state;
+    struct session_family family = begin(f);
+    struct session_grant grant;
+    struct refresh_status status;
+    struct str first = token_of(f, &family, 0);
+
+    assert_done(refresh(f, first, NOW, &grant));
+    assert_done(refresh(f, first, NOW - SESSION_SKEW_MS, &grant)); /* another node's clock */
+    assert_int_equal(
+        session_refresh_inspect(f->s, &f->a, first, NOW - SESSION_SKEW_MS - 1, &status),
+        REFRESH_REUSED);
+    assert_int_equal(refresh(f, first, NOW - SESSION_SKEW_MS - 1, &grant), REFRESH_REUSED);
+    assert_true(ended(f));
+}
+
 static void test_revoked_and_disabled(void **state)
 {
     struct scene *f = *state;
@@ -461,6 +479,7 @@ int main(void)
         SCENE_BOTH(test_expiry),
         SCENE_BOTH(test_access_token_ends_with_the_session),
         SCENE_BOTH(test_revoked_and_disabled),
+        SCENE_BOTH(test_grace_and_a_clock_put_back),
         SCENE_BOTH(test_inspect),
         SCENE_BOTH(test_lost_swap),
         SCENE_BOTH(test_revoked_before_the_swap),

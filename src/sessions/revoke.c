@@ -11,7 +11,8 @@ static const char find_sql[] =
     "SELECT f.user_id, f.tenant_id, u.email, u.tenant_id FROM families f "
     "JOIN users u ON u.id = f.user_id WHERE f.id = $1";
 static const char end_one_sql[] =
-    "UPDATE families SET revoked_at = $2, revoked_reason = $3 WHERE id = $1 AND " ACTIVE("$2");
+    "UPDATE families SET revoked_at = $2, revoked_reason = $3 WHERE id = $1 AND " ACTIVE(
+        "$2") " RETURNING issued_at";
 static const char end_all_sql[] =
     "UPDATE families SET revoked_at = $2, revoked_reason = $3 WHERE user_id = $1 AND " ACTIVE("$2");
 static const char end_others_sql[] = "UPDATE families SET revoked_at = $2, revoked_reason = $3 "
@@ -19,7 +20,7 @@ static const char end_others_sql[] = "UPDATE families SET revoked_at = $2, revok
 static const char newest_sql[] =
     "SELECT coalesce(max(created_at), 0) FROM families WHERE user_id = $1";
 static const char ended_at_sql[] =
-    "SELECT id, expires_at FROM families WHERE user_id = $1 AND revoked_at = $2";
+    "SELECT id, issued_at FROM families WHERE user_id = $1 AND revoked_at = $2";
 
 /* A JSON object of the reason and, where n is not negative, how many sessions it ended. */
 static int write_detail(struct buf *out, struct str reason, int64_t n)
@@ -46,8 +47,29 @@ struct ending {
     enum trail_action action;
     bool own;               /* the actor's own session: no notice, and others' are unknown */
     struct str reused_from; /* of a token that came back: where from */
-    int64_t ended;
+    int64_t ended, horizon; /* of the one family: when no token of it lives any more */
 };
+
+/* Tokens may be of a time ahead of now: by a clock that was put back since, or another node's. */
+static int64_t horizon_of(int64_t issued_at, int64_t now)
+{
+    return session_access_horizon(issued_at > now ? issued_at : now);
+}
+
+static int end_one(struct store_txn *t, struct ending *e)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    int r =
+        store_query(t, end_one_sql, &rows, PARAMS(P_ID(e->id), P_INT(e->now), P_TEXT(e->reason)));
+
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r < 0)
+        return r;
+    e->ended = r;
+    e->horizon = r ? horizon_of(store_col_int(rows, 0), e->now) : 0;
+    return 0;
+}
 
 static int tell_and_record(struct store_txn *t, struct ending *e, const struct uuid *tenant,
                            const struct uuid *user, struct str email, enum notification_kind kind,
@@ -72,12 +94,11 @@ static int end_family(struct store_txn *t, struct ending *e, struct store_rows *
 {
     struct uuid user = store_col_id(rows, 0), tenant = store_col_id(rows, 1);
     struct str email = store_col_text(rows, 2);
-    int r = store_exec(t, end_one_sql, &e->ended,
-                       PARAMS(P_ID(e->id), P_INT(e->now), P_TEXT(e->reason)));
+    int r = end_one(t, e);
 
     if (r || e->ended == 0)
         return r;
-    r = feed_family(t, e->id, e->now, session_access_horizon(e->now));
+    r = feed_family(t, e->id, e->now, e->horizon);
     if (r)
         return r;
     struct str told = e->reason;
@@ -113,7 +134,7 @@ static int run_family(struct ending *e, int64_t *ret_ended)
     int r = store_write(e->s->store, family_job, e);
 
     if (r == 0 && e->ended)
-        r = gate_end_family(e->s->gate, e->id, session_access_horizon(e->now));
+        r = gate_end_family(e->s->gate, e->id, e->horizon);
     if (r)
         return r;
     metric_add(&e->s->counters.revocations, (uint64_t)e->ended);
@@ -183,15 +204,16 @@ int session_end_all(struct store_txn *t, const struct uuid *user_id, const struc
                     struct str reason, int64_t now, int64_t *ret_ended)
 {
     int64_t ended, horizon = session_access_horizon(now);
-    int r;
+    /* The user before the families, as everywhere: a sign-in holds it too while it begins one. */
+    int r = keep ? 0 : end_epoch(t, user_id, now);
 
+    if (r)
+        return r;
     if (keep)
         r = store_exec(t, end_others_sql, &ended,
                        PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason), P_ID(keep)));
     else
         r = store_exec(t, end_all_sql, &ended, PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason)));
-    if (r == 0 && !keep)
-        r = end_epoch(t, user_id, now);
     /* Families for those who hold sockets of theirs; the user for who caches the account. */
     if (r == 0)
         r = feed_families_of(t, user_id, now, horizon);
@@ -230,7 +252,8 @@ static int settle_job(struct store_txn *t, void *arg)
 
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
         struct uuid id = store_col_id(rows, 0);
-        r = gate_end_family(settling->s->gate, &id, session_access_horizon(settling->revoked_at));
+        r = gate_end_family(settling->s->gate, &id,
+                            horizon_of(store_col_int(rows, 1), settling->revoked_at));
     }
     return r;
 }

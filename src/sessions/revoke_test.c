@@ -243,14 +243,69 @@ static void test_access_outcomes(void **state)
     assert_int_equal(check(f, token, NOW), ACCESS_REVOKED);
 }
 
+enum { AHEAD = 600 * 1000 };
+
+/* A session that was begun and granted ahead of now, and rotated after the clock was put back. */
+static struct str grant_ahead(struct scene *f, const struct uuid *user, struct session_family *ret)
+{
+    struct session_grant grant;
+
+    *ret = scene_begin(f, user, NOW + AHEAD);
+    struct refresh_input input = {.token = scene_grant(f, ret, 0, NOW).refresh_token, .now = NOW};
+    assert_done(session_refresh(f->s, &f->a, &input, &grant));
+    return scene_grant(f, ret, 0, NOW + AHEAD).access_token;
+}
+
+/* The gate and the feed remember an ended family for as long as the tokens that are out can live.
+ */
+static void test_a_clock_put_back(void **state)
+{
+    struct scene *f = *state;
+    struct uuid user = scene_member(f, "ada");
+    struct session_family family;
+    struct str token = grant_ahead(f, &user, &family);
+    int64_t n, last = NOW + AHEAD + 900 * 1000 - 1;
+
+    assert_done(sessions_follow(f->s, NULL));
+    assert_int_equal(check(f, token, last), 0);
+    assert_done(session_revoke_family(f->s, &f->actor, NULL, &family.id, STR("x"), NOW, &n));
+    assert_int_equal(n, 1);
+    gate_reap(f->s->gate, last);
+    assert_int_equal(check(f, token, last), ACCESS_REVOKED);
+    assert_true(scene_number(f, "SELECT expires_at FROM feed") > last);
+}
+
+static void test_a_clock_put_back_and_all_but_one(void **state)
+{
+    struct scene *f = *state;
+    struct uuid user = scene_member(f, "ada");
+    struct session_family family, keep = scene_begin(f, &user, NOW);
+    struct str token = grant_ahead(f, &user, &family);
+    struct all_but a = {.user = &user, .keep = &keep.id};
+    int64_t last = NOW + AHEAD + 900 * 1000 - 1;
+
+    assert_done(sessions_follow(f->s, NULL));
+    assert_done(store_write(f->node.store, all_but_job, &a));
+    assert_done(session_settle_user(f->s, &user, NOW));
+    gate_reap(f->s->gate, last);
+    assert_int_equal(check(f, token, last), ACCESS_REVOKED);
+    assert_true(scene_number(f, "SELECT min(expires_at) FROM feed WHERE kind = 'family'") > last);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE_BOTH(test_one_family),      SCENE_BOTH(test_unknown_and_foreign),
-        SCENE_BOTH(test_logout),          SCENE_BOTH(test_whole_user),
-        SCENE_BOTH(test_fast_clock),      SCENE_BOTH(test_all_but_one),
-        SCENE_BOTH(test_expired),         SCENE_BOTH(test_seen_by_another_node),
+        SCENE_BOTH(test_one_family),
+        SCENE_BOTH(test_unknown_and_foreign),
+        SCENE_BOTH(test_logout),
+        SCENE_BOTH(test_whole_user),
+        SCENE_BOTH(test_fast_clock),
+        SCENE_BOTH(test_all_but_one),
+        SCENE_BOTH(test_expired),
+        SCENE_BOTH(test_seen_by_another_node),
         SCENE_BOTH(test_access_outcomes),
+        SCENE_BOTH(test_a_clock_put_back),
+        SCENE_BOTH(test_a_clock_put_back_and_all_but_one),
     };
     return FIXTURE_RUN(tests);
 }

@@ -38,17 +38,19 @@ int encryption_secrets_read(const struct config *config, struct encryption_secre
 
 static int init_sealing(struct sessions *s, const struct config *config)
 {
-    struct encryption_secrets secrets;
+    struct encryption_secrets secrets = {.n_retired = 0};
     int r = encryption_secrets_read(config, &secrets);
 
     if (r == 0)
         r = seal_keys_init(secrets.active, (const uint8_t(*)[SEAL_KEY_SIZE])secrets.retired,
                            secrets.n_retired, &s->seal);
-    struct str active = {(const char *)secrets.active, sizeof secrets.active};
+    struct str all[1 + SEAL_RETIRED_MAX] = {{(const char *)secrets.active, SEAL_KEY_SIZE}};
+    for (size_t i = 0; i < secrets.n_retired; i++)
+        all[1 + i] = (struct str){(const char *)secrets.retired[i], SEAL_KEY_SIZE};
     if (r == 0)
-        r = mac_derive(active, MFA_RECOVERY_LABEL, &s->mfa.recovery);
+        r = mac_ring_derive(all, 1 + secrets.n_retired, MFA_RECOVERY_LABEL, &s->mfa.recovery);
     if (r == 0)
-        r = mac_derive(active, DEVICE_LABEL, &s->device_key);
+        r = mac_ring_derive(all, 1 + secrets.n_retired, DEVICE_LABEL, &s->device_keys);
     s->mfa.seal = &s->seal;
     crypto_wipe(&secrets, sizeof secrets);
     return r;
@@ -126,7 +128,10 @@ bool sessions_fresh(const struct sessions *s)
 
 int64_t session_access_horizon(int64_t now)
 {
-    return now + config_current()->access_ttl_s * CLOCK_SECOND + SESSION_SKEW_MS;
+    const struct config *c = config_current();
+
+    /* Within the grace tokens are issued without a trace in the row. */
+    return now + (c->access_ttl_s + c->refresh_grace_s) * CLOCK_SECOND + SESSION_SKEW_MS;
 }
 
 static int issue_access(struct sessions *s, const struct session_family *family,

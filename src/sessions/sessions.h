@@ -42,7 +42,7 @@ struct sessions {
     struct refresh_keys refresh;
     struct seal_keys seal;
     struct mfa_keys mfa;
-    struct mac_key device_key;
+    struct mac_ring device_keys;
     struct gate *gate;
     struct failures *failures;
     struct limiter *limiter;
@@ -74,7 +74,10 @@ struct encryption_secrets {
 /* Returns 0 or FAULT_LIMIT, FAULT_INTERNAL (the configuration was not checked). Wiped by caller. */
 int encryption_secrets_read(const struct config *config, struct encryption_secrets *ret);
 
-/* When an access token issued at now, on any node, has surely expired. */
+/*
+ * When the access tokens issued up to now, on any node, have surely expired; of a family, now is
+ * its issued_at where that lies ahead: by a clock that was put back since.
+ */
 int64_t session_access_horizon(int64_t now);
 
 /* What a sign-in or a rotation gives; the texts live in the caller's arena. */

@@ -19,7 +19,7 @@
     X(USER_LOGIN, "user.login", "someone signed in")                                               \
     X(USER_LOGIN_BURST, "user.login_burst", "sign-ins of an account failed repeatedly")            \
     X(USER_LOCKED, "user.locked", "too many failures locked an account")                           \
-    X(USER_UNLOCK, "user.unlock", "a locked account was unlocked")                                 \
+    X(USER_UNLOCK, "user.unlock", "a locked account was unlocked, or its lock passed")             \
     X(SESSION_REVOKE, "session.revoke", "one session was ended")                                   \
     X(SESSION_REVOKE_USER, "session.revoke_user", "all sessions of a user were ended")             \
     X(SESSION_REVOKE_MASS, "session.revoke_mass", "the sessions of a list of users were ended")    \
@@ -33,6 +33,7 @@
     X(MFA_RECOVERY, "mfa.recovery", "a recovery code was used")                                    \
     X(PREFERENCES_UPDATE, "preferences.update", "what a user wants to be told was changed")        \
     X(ADMIN_REQUEST, "admin.request", "an administrative route was called")                        \
+    X(ACCESS_DENIED, "access.denied", "an administrative request was refused")                     \
     X(SERVER_START, "server.start", "a server began to serve")                                     \
     X(SERVER_STOP, "server.stop", "a server stopped in order")                                     \
     X(CONFIG_RELOAD, "config.reload", "changed settings took effect")                              \

@@ -34,6 +34,22 @@ async function withHistory(store, use) {
 }
 
 forEachStore((store) => {
+    test('an administrative request that is refused is on record', async () => {
+        await withHistory(store, async ({ server, member, grants, token, log }) => {
+            const target = `/v1/sessions/revoke-family/${grants.stranger.sessionId}`;
+            assert.equal((await server.api('GET', '/v1/users', { token: (await server.login(member.email)).accessToken })).status, 403);
+            assert.equal((await server.api('DELETE', target, { token })).status, 404, 'of another tenant');
+            let records;
+            await waitFor('both are recorded', async () => (records = await log('action=access.denied')).length === 2);
+            const [foreign, forbidden] = records.sort((a) => (a.actorId === member.id ? 1 : -1));
+            assert.deepEqual(foreign.detail, { method: 'DELETE', path: target, status: 404, code: 'not_found', count: 1 });
+            assert.equal(foreign.subject, '/v1/sessions/revoke-family/:familyId');
+            assert.deepEqual(forbidden.detail, { method: 'GET', path: '/v1/users', status: 403, code: 'forbidden', count: 1 });
+            assert.equal(forbidden.actorId, member.id);
+            assert.ok(forbidden.requestId && forbidden.ip);
+        });
+    });
+
     test('filters by actor, action, subject and time', async () => {
         await withHistory(store, async ({ server, admin, member, token, log, reason }) => {
             for (const actor of [admin.id, admin.email]) {

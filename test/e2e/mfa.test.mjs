@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { forEachStore, password, withInstallation } from './harness.mjs';
+import { forEachStore, password, waitFor, withInstallation } from './harness.mjs';
 import { base32Decode, claimsOf, enrollFactor, noticesOf, passHalfMinute, refresh, statusOf, totp } from './steps.mjs';
 import { expect } from './support.mjs';
 
@@ -142,6 +142,24 @@ forEachStore((store) => {
             expect(await signIn(server, user.email, enrolment.recoveryCodes[0]), 401, 'invalid_credentials');
             expect(await signIn(server, user.email), 401, 'invalid_credentials');
         }, { env: { LOGIN_LOCK_AFTER: '3' } });
+        // Also those that a session's holder tries, removing or activating.
+        await withFactor(store, async ({ server, user, grant, enrolment }) => {
+            const remove = (code) => server.api('DELETE', '/auth/mfa', { token: grant.accessToken, body: { code } });
+            for (const code of ['999991', '999992', '999993']) expect(await remove(code), 401, 'invalid_credentials');
+            expect(await remove(enrolment.recoveryCodes[0]), 401, 'invalid_credentials');
+            expect(await signIn(server, user.email, enrolment.recoveryCodes[0]), 401, 'invalid_credentials');
+            await waitFor('the owner is told', async () => (await noticesOf(server, grant.accessToken)).some(({ kind }) => kind === 'account_locked'));
+        }, { env: { LOGIN_LOCK_AFTER: '3', LOGIN_ATTEMPTS_PER_MINUTE: '20' } });
+        await withInstallation({ store, env: { LOGIN_LOCK_AFTER: '2' } }, async (installation) => {
+            const user = await installation.addUser();
+            const server = await installation.start();
+            const { accessToken: token } = await server.login(user.email);
+            const { body } = await server.api('POST', '/auth/mfa/enroll', { token });
+            const activate = (code) => server.api('POST', '/auth/mfa/activate', { token, body: { code } });
+            for (const code of ['999991', '999992']) expect(await activate(code), 401, 'invalid_credentials');
+            expect(await activate(totp(body.secret)), 401, 'invalid_credentials');
+            expect(await signIn(server, user.email), 401, 'invalid_credentials');
+        });
     });
 
     test('where administration demands a second factor, a session without one gets nowhere', async () => {

@@ -108,7 +108,8 @@ forEachStore((store) => {
                     assert.ok(!isGuard || route.path === '/auth/refresh', said);
                     if (caller === 'stranger' && route.path.includes('{')) expect(answer, 404, 'not_found');
                     if (caller === 'stranger' && route.method === 'GET') {
-                        const text = JSON.stringify(answer.body);
+                        // Their own log repeats the paths that they asked for and were refused.
+                        const text = JSON.stringify(answer.body, (key, value) => (key === 'path' ? undefined : value));
                         for (const secret of [everyone.member.id, everyone.member.email, everyone.admin.id, everyone.admin.email, everyone.admin.tenantId])
                             assert.ok(!text.includes(secret), `${about} shows ${secret} of another tenant`);
                     }

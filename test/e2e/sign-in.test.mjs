@@ -4,7 +4,7 @@ import { test } from 'node:test';
 
 import { forEachStore, password, waitFor, withInstallation } from './harness.mjs';
 import { claimsOf, noticesOf, statusOf } from './steps.mjs';
-import { expect } from './support.mjs';
+import { expect, sql } from './support.mjs';
 
 const limits = (minute, hour = 100_000) => ({
     LOGIN_ATTEMPTS_PER_MINUTE: String(minute),
@@ -250,6 +250,24 @@ forEachStore((store) => {
                 const { body } = await server.api('GET', `/v1/audit-log?action=${action}`, { token });
                 assert.deepEqual(body.items.map((record) => record.subjectId), [user.id], action);
             }
+        });
+    });
+
+    test('a lock from failed sign-ins passes by itself; an administrator\'s does not', async () => {
+        await withInstallation({ store, env: { LOGIN_LOCK_AFTER: '3' } }, async (installation) => {
+            const operator = await installation.addUser({ role: 'operator' });
+            const other = await installation.addUser();
+            const server = await installation.start();
+            const { accessToken: token } = await server.login(operator.email);
+            const shut = await server.api('PATCH', `/v1/users/${other.id}`, { token, body: { locked: true } });
+            assert.equal(shut.body.locked, true);
+            for (let i = 0; i < 3; i++) await attempt(server, operator.email);
+            const view = async (id) => (await server.api('GET', `/v1/users/${id}`, { token })).body.locked;
+            await waitFor('the lock is in the store', () => view(operator.id));
+            await sql(installation, 'UPDATE users SET locked_until = 1 WHERE locked_until IS NOT NULL');
+            await waitFor('the lock has passed', async () => !await view(operator.id));
+            await server.login(operator.email);
+            assert.equal(await view(other.id), true);
         });
     });
 

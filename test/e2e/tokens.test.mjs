@@ -31,7 +31,8 @@ async function assertRefused(server, valid, tokens) {
         assert.notEqual(token, valid, `${what}: is the control itself`);
         const answer = await server.api('GET', '/auth/me', { token });
         assert.equal(answer.status, 401, `${what}: ${JSON.stringify(answer.body)}`);
-        assert.match(answer.headers['www-authenticate'], /^Bearer /, what);
+        const error = answer.body.code === 'unauthenticated' ? '' : ', error="invalid_token"';
+        assert.equal(answer.headers['www-authenticate'], `Bearer realm="holdfast"${error}`, what);
         assert.ok(['token_invalid', 'token_expired', 'unauthenticated'].includes(answer.body.code), `${what}: ${answer.body.code}`);
     }
     assert.equal(await statusOf(server, valid), 200, 'the control is still taken');
