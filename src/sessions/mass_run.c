@@ -83,7 +83,7 @@ static void finish(struct mass_run *run, const struct chunk *c, int r,
 static void *work(void *arg)
 {
     struct mass_run *run = arg;
-    struct chunk *c = malloc(sizeof *c);
+    struct chunk *c = calloc(1, sizeof *c);
 
     if (!c)
         fault_set(FAULT_MEMORY, "no memory for a chunk of users");
