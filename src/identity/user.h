@@ -136,11 +136,11 @@ int user_clear_failures(struct store_txn *t, const struct uuid *id);
 int user_set_not_before(struct store_txn *t, const struct uuid *id, int64_t at);
 
 /*
- * As above for the users in bulk_ids, of one tenant or (NULL) of any. *ret_rows holds the ids of
- * those there are, in any order. Returns 0 or a fault.
+ * As above for the users in bulk_ids, of one tenant or (NULL) of any. ret_changed (may be NULL):
+ * how many there are. Returns 0 or a fault.
  */
 int user_set_not_before_bulk(struct store_txn *t, const struct uuid *tenant, int64_t at,
-                             struct store_rows **ret_rows);
+                             int64_t *ret_changed);
 
 /* Returns 0, USER_UNKNOWN or a fault. */
 int user_set_email_status(struct store_txn *t, const struct uuid *id, enum email_status status,

@@ -37,7 +37,7 @@ static const char clear_sql[] = "UPDATE users SET failed_logins = 0"
 
 static const char not_before_sql[] = NOT_BEFORE "= $2";
 static const char not_before_bulk_sql[] =
-    NOT_BEFORE "IN (SELECT id FROM bulk_ids) AND ($2 = 1 OR tenant_id = $3) RETURNING id";
+    NOT_BEFORE "IN (SELECT id FROM bulk_ids) AND ($2 = 1 OR tenant_id = $3)";
 
 static const char email_status_sql[] =
     "UPDATE users SET email_status = $2, updated_at = $3 WHERE id = $1";
@@ -175,10 +175,10 @@ int user_set_not_before(struct store_txn *t, const struct uuid *id, int64_t at)
 }
 
 int user_set_not_before_bulk(struct store_txn *t, const struct uuid *tenant, int64_t at,
-                             struct store_rows **ret_rows)
+                             int64_t *ret_changed)
 {
-    return store_query(
-        t, not_before_bulk_sql, ret_rows,
+    return store_exec(
+        t, not_before_bulk_sql, ret_changed,
         PARAMS(P_INT(at), P_INT(tenant ? 0 : 1), tenant ? P_ID(tenant) : P_BLOB("", 0)));
 }
 

@@ -174,26 +174,36 @@ static int record(struct store_txn *t, const struct mass_job *j)
     return trail_append(j->s->trail, t, j->actor, &event);
 }
 
+static void mark_all_known(struct mass_job *j)
+{
+    for (size_t i = 0; i < j->n; i++)
+        j->results[i].known = true;
+    j->totals.matched = j->totals.requested;
+    j->totals.unknown = 0;
+}
+
 /*
  * For all who were named, also those without a session: one may be about to begin. Users come
  * before families, as in every other act on an account: two at once do not wait for each other.
+ * As a rule all are known; only where the count says otherwise it is asked who.
  */
 static int end_epochs(struct store_txn *t, struct mass_job *j)
 {
-    struct store_rows *rows _cleanup_rows_ = NULL;
-    int r = user_set_not_before_bulk(t, j->options->tenant, j->options->now, &rows);
+    int64_t changed = 0;
+    int r = user_set_not_before_bulk(t, j->options->tenant, j->options->now, &changed);
 
-    return r ? r : mark_known(j, rows);
+    if (r || changed < (int64_t)j->n)
+        return r ? r : find_known(t, j);
+    mark_all_known(j);
+    return 0;
 }
 
 /* Where a session began by a clock that is ahead of this one. */
 static int end_epochs_ahead(struct store_txn *t, const struct mass_job *j)
 {
-    struct store_rows *rows _cleanup_rows_ = NULL;
-
     if (j->newest <= j->options->now)
         return 0;
-    return user_set_not_before_bulk(t, j->options->tenant, j->newest, &rows);
+    return user_set_not_before_bulk(t, j->options->tenant, j->newest, NULL);
 }
 
 /* Also where no session was ended: an account that is cached has an epoch that is over. */
