@@ -128,10 +128,10 @@ async function refreshSqlite(scene) {
   };
 }
 
-// Twice as many clients as cores keep every core hashing, and never fill the hashing queue.
+// Four times as many clients as cores keep every core hashing, and never fill the hashing queue.
 async function login(scene) {
   const { url } = await scene.peerDatabase();
-  const connections = 2 * scene.cores;
+  const connections = 4 * scene.cores;
   const options = ['--input', servers.credentials(scene.dir, CLIENTS)];
   const contestant = (server) => ({ server, mode: 'login', connections, options });
   const ours = scene.peersOnly ? undefined : contestant(await scene.holdfastOn(scene.sqlite()));

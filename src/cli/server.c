@@ -67,11 +67,15 @@ static int start_app(struct server *server)
     return r ? r : housekeeping_start(session->sessions, app->dispatch, &server->housekeeping);
 }
 
+/*
+ * More than there are cores: each hash takes 19 MiB from the kernel and gives them back, and
+ * meanwhile the others' memory maps are locked.
+ */
 static int threads_for_passwords(const struct config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    return config->password_threads ? (int)config->password_threads : (int)cores + 1;
+    return config->password_threads ? (int)config->password_threads : (int)cores * 2 + 2;
 }
 
 static int start_engine(struct server *server)

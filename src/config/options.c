@@ -39,7 +39,7 @@ const struct option config_options[] = {
     NUMBER("WORKER_THREADS", worker_threads, "64", 1, 512, 0,
            "Threads for requests that use the database."),
     NUMBER("PASSWORD_THREADS", password_threads, "0", 0, 256, 0,
-           "Threads for password hashing; 0 takes one more than there are cores."),
+           "Threads for password hashing; 0 takes two a core and two more."),
     NUMBER("PASSWORD_QUEUE", password_queue, "256", 1, 65536, 0,
            "Sign-ins that may wait for a hashing thread; past it the answer is 503."),
     TEXT("DATA_DIR", data_dir, "data", 0,
