@@ -32,6 +32,24 @@ bool str_has_suffix(struct str s, struct str suffix)
     return suffix.n == 0 || memcmp(s.p + (s.n - suffix.n), suffix.p, suffix.n) == 0;
 }
 
+int str_compare(struct str a, struct str b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int c = n && a.p && b.p ? memcmp(a.p, b.p, n) : 0;
+
+    return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+struct str str_cut(struct str s, size_t max)
+{
+    if (s.n > max) {
+        s.n = max;
+        while (s.n > 0 && ((unsigned char)s.p[s.n] & 0xc0) == 0x80)
+            s.n--;
+    }
+    return s.p ? s : STR("");
+}
+
 struct str str_trim(struct str s)
 {
     while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {

@@ -42,6 +42,12 @@ bool str_has_prefix(struct str s, struct str prefix);
 bool str_has_prefix_ci(struct str s, struct str prefix);
 bool str_has_suffix(struct str s, struct str suffix);
 
+/* Below 0, 0 or above, by the bytes; a text comes behind its beginning. */
+int str_compare(struct str a, struct str b);
+
+/* The first max bytes of UTF-8, or fewer where a character would be torn. Never a NULL view. */
+struct str str_cut(struct str s, size_t max);
+
 /* The view without leading and trailing spaces and tabs. */
 struct str str_trim(struct str s);
 

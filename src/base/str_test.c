@@ -137,6 +137,27 @@ static void knows_utf8(void **state)
     assert_int_equal(str_utf8_length(STR("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80")), 4);
 }
 
+static void orders(void **state)
+{
+    (void)state;
+    assert_int_equal(str_compare(STR("ab"), STR("ab")), 0);
+    assert_int_equal(str_compare((struct str){NULL, 0}, STR("")), 0);
+    assert_true(str_compare(STR("a"), STR("ab")) < 0);
+    assert_true(str_compare(STR("b"), STR("ab")) > 0);
+    assert_true(str_compare(STR("\xff"), STR("a")) > 0);
+}
+
+static void cuts(void **state)
+{
+    (void)state;
+    assert_true(str_eq(str_cut(STR("abc"), 3), STR("abc")));
+    assert_true(str_eq(str_cut(STR("abc"), 2), STR("ab")));
+    assert_true(str_eq(str_cut(STR("a\xE2\x82\xAC"), 3), STR("a")));
+    assert_true(str_eq(str_cut(STR("a\xE2\x82\xAC"), 4), STR("a\xE2\x82\xAC")));
+    assert_int_equal(str_cut(STR("\xE2\x82\xAC"), 1).n, 0);
+    assert_non_null(str_cut((struct str){NULL, 0}, 1).p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(compares),
@@ -145,7 +166,9 @@ int main(void)
                                        cmocka_unit_test(splits),
                                        cmocka_unit_test(reads_unsigned_numbers),
                                        cmocka_unit_test(reads_signed_numbers),
-                                       cmocka_unit_test(knows_utf8)};
+                                       cmocka_unit_test(knows_utf8),
+                                       cmocka_unit_test(orders),
+                                       cmocka_unit_test(cuts)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

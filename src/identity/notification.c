@@ -44,6 +44,14 @@ static const struct kind kinds[NOTIFICATION_KINDS] = {
                                        "You can sign in again.", "Reason: "},
     [NOTIFICATION_ROLE_CHANGED] = {STR_INIT("role_changed"), "Your role was changed",
                                    "An administrator changed what you may do.", "New role: "},
+    [NOTIFICATION_EMAIL_BOUNCED] = {STR_INIT("email_bounced"), "Mail does not reach you",
+                                    "A message to your address came back, so no more are sent."
+                                    " Change your address, or your settings once it works again.",
+                                    "Reason: "},
+    [NOTIFICATION_EMAIL_UNSUBSCRIBED] = {STR_INIT("email_unsubscribed"), "You get no more mail",
+                                         "A message to your address was reported as unwanted, so"
+                                         " no more are sent.",
+                                         "Reason: "},
 };
 
 static const char add_sql[] =

@@ -23,7 +23,9 @@ enum notification_kind {
     NOTIFICATION_RECOVERY_CODE_USED, /* detail: how many are left */
     NOTIFICATION_ACCOUNT_LOCKED,
     NOTIFICATION_ACCOUNT_UNLOCKED,
-    NOTIFICATION_ROLE_CHANGED, /* detail: the new role */
+    NOTIFICATION_ROLE_CHANGED,       /* detail: the new role */
+    NOTIFICATION_EMAIL_BOUNCED,      /* in the application only, as mail does not reach them */
+    NOTIFICATION_EMAIL_UNSUBSCRIBED, /* in the application only, as they want no mail */
     NOTIFICATION_KINDS
 };
 

@@ -9,6 +9,12 @@ static const char put_sql[] =
     " ON CONFLICT (user_id) DO UPDATE SET email_security = excluded.email_security,"
     " email_product = excluded.email_product, updated_at = excluded.updated_at";
 
+static const char refuse_bulk_sql[] =
+    "INSERT INTO preferences (user_id, email_security, email_product, updated_at)"
+    " SELECT id, 0, 0, $1 FROM bulk_ids WHERE true ORDER BY id"
+    " ON CONFLICT (user_id) DO UPDATE SET email_security = 0, email_product = 0,"
+    " updated_at = excluded.updated_at";
+
 int preferences_get(struct store_txn *t, const struct uuid *user_id,
                     struct preferences *ret_preferences)
 {
@@ -35,4 +41,9 @@ int preferences_put(struct store_txn *t, const struct uuid *user_id,
     return store_exec(t, put_sql, NULL,
                       PARAMS(P_ID(user_id), P_INT(preferences->email_security),
                              P_INT(preferences->email_product), P_INT(preferences->updated_at)));
+}
+
+int preferences_refuse_bulk(struct store_txn *t, int64_t now)
+{
+    return store_exec(t, refuse_bulk_sql, NULL, PARAMS(P_INT(now)));
 }

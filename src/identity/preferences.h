@@ -22,4 +22,7 @@ int preferences_get(struct store_txn *t, const struct uuid *user_id,
 int preferences_put(struct store_txn *t, const struct uuid *user_id,
                     const struct preferences *preferences);
 
+/* No mail at all, for every user in bulk_ids, who all exist. Returns 0 or a fault. */
+int preferences_refuse_bulk(struct store_txn *t, int64_t now);
+
 #endif

@@ -146,6 +146,14 @@ int user_set_not_before_bulk(struct store_txn *t, const struct uuid *tenant, int
 int user_set_email_status(struct store_txn *t, const struct uuid *id, enum email_status status,
                           int64_t now);
 
+/*
+ * As above for the users with the addresses in bulk_texts, but a state only gets worse: ok,
+ * invalid, unsubscribed. *ret_rows holds the ids of those that changed, in any order. Returns 0 or
+ * a fault.
+ */
+int user_worsen_email_status_bulk(struct store_txn *t, enum email_status status, int64_t now,
+                                  struct store_rows **ret_rows);
+
 /* How many users there are, in the tenant or (NULL) in all. Returns 0 or a fault. */
 int user_count(struct store_txn *t, const struct uuid *tenant, int64_t *ret_count);
 

@@ -42,6 +42,11 @@ static const char not_before_bulk_sql[] =
 static const char email_status_sql[] =
     "UPDATE users SET email_status = $2, updated_at = $3 WHERE id = $1";
 
+static const char worsen_bulk_sql[] =
+    "UPDATE users SET email_status = $1, updated_at = $2"
+    " WHERE email IN (SELECT value FROM bulk_texts) AND ((email_status = 'ok' AND $1 <> 'ok')"
+    " OR (email_status = 'invalid' AND $1 = 'unsubscribed')) RETURNING id";
+
 static int count_other_operators(struct store_txn *t, const struct uuid *id, int64_t *ret_count)
 {
     _cleanup_rows_ struct store_rows *rows = NULL;
@@ -187,4 +192,11 @@ int user_set_email_status(struct store_txn *t, const struct uuid *id, enum email
 {
     return change_one(t, email_status_sql,
                       PARAMS(P_ID(id), P_TEXT(email_status_name(status)), P_INT(now)));
+}
+
+int user_worsen_email_status_bulk(struct store_txn *t, enum email_status status, int64_t now,
+                                  struct store_rows **ret_rows)
+{
+    return store_query(t, worsen_bulk_sql, ret_rows,
+                       PARAMS(P_TEXT(email_status_name(status)), P_INT(now)));
 }

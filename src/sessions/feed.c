@@ -55,6 +55,18 @@ int feed_families_of(struct store_txn *t, const struct uuid *user_id, int64_t re
     return r ? r : store_wake(t);
 }
 
+int feed_users_bulk(struct store_txn *t, int64_t now, int64_t expires_at)
+{
+    int r = store_lock(t, STORE_LOCK_TRAIL);
+
+    if (r == 0)
+        r = store_exec(t,
+                       "INSERT INTO feed (at, kind, subject_id, expires_at) "
+                       "SELECT $1, 'user', id, $2 FROM bulk_ids ORDER BY id",
+                       NULL, PARAMS(P_INT(now), P_INT(expires_at)));
+    return r ? r : store_wake(t);
+}
+
 struct reaping {
     int64_t now, limit, deleted;
 };

@@ -18,6 +18,9 @@ int feed_family(struct store_txn *t, const struct uuid *family_id, int64_t now, 
 int feed_user(struct store_txn *t, const struct uuid *user_id, int64_t now, int64_t expires_at);
 int feed_all(struct store_txn *t, int64_t now, int64_t expires_at);
 
+/* An entry of each user in bulk_ids, in one statement. */
+int feed_users_bulk(struct store_txn *t, int64_t now, int64_t expires_at);
+
 /*
  * The families of a user that were ended at exactly this time, in one statement; expires_at is for
  * those whose tokens were issued before that, and later for others.

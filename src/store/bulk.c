@@ -3,11 +3,7 @@
 
 static int compare(const void *a, const void *b)
 {
-    const struct str *x = a, *y = b;
-    size_t n = x->n < y->n ? x->n : y->n;
-    int c = n ? memcmp(x->p, y->p, n) : 0;
-
-    return c ? c : (x->n > y->n) - (x->n < y->n);
+    return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
 /* Sorted values go to the end of either engine's index, and equal ones lie side by side. */
@@ -54,6 +50,11 @@ int store_bulk_ids(struct store_txn *t, const struct uuid *ids, size_t n)
     return fill(t, STORE_BULK_IDS, values, n);
 }
 
+static bool is_text(struct str s)
+{
+    return s.n == 0 || (!memchr(s.p, 0, s.n) && str_is_utf8(s));
+}
+
 int store_bulk_texts(struct store_txn *t, const struct str *texts, size_t n)
 {
     struct str *values = NULL;
@@ -62,10 +63,22 @@ int store_bulk_texts(struct store_txn *t, const struct str *texts, size_t n)
         return t->failed;
     for (size_t i = 0; i < n; i++) {
         values[i] = texts[i].p ? texts[i] : STR("");
-        if (memchr(values[i].p, 0, values[i].n) || !str_is_utf8(values[i])) {
+        if (!is_text(values[i])) {
             free(values);
             return t->failed = fault_set(FAULT_STORE, "value %zu is no text in UTF-8", i + 1);
         }
     }
     return fill(t, STORE_BULK_TEXTS, values, n);
+}
+
+int store_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, size_t n)
+{
+    if (t->failed)
+        return t->failed;
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; k < STORE_ROW_TEXTS; k++)
+            if (!is_text(rows[i].t[k]))
+                return t->failed = fault_set(FAULT_STORE, "text %d of row %zu is no text in UTF-8",
+                                             k + 1, i + 1);
+    return t->failed = t->store->driver->bulk_rows(t, rows, n);
 }

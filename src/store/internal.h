@@ -65,7 +65,10 @@ struct store_call {
     size_t n;
 };
 
-enum store_bulk { STORE_BULK_IDS, STORE_BULK_TEXTS };
+enum store_bulk { STORE_BULK_IDS, STORE_BULK_TEXTS, STORE_BULK_ROWS };
+
+/* Columns of bulk_rows, with its n. */
+enum { STORE_ROW_COLUMNS = 1 + STORE_ROW_INTS + STORE_ROW_TEXTS + STORE_ROW_BLOBS };
 
 struct store_driver {
     const char *name;
@@ -86,6 +89,7 @@ struct store_driver {
 
     /* The values are sorted and distinct. */
     int (*bulk)(struct store_txn *t, enum store_bulk kind, const struct str *values, size_t n);
+    int (*bulk_rows)(struct store_txn *t, const struct store_bulk_row *rows, size_t n);
 
     int (*rows_next)(struct store_rows *rows);
     void (*rows_free)(struct store_rows *rows);

@@ -212,6 +212,7 @@ const struct store_driver store_postgres = {
     .wake = pg_wake,
     .migrating = pg_migrating,
     .bulk = pg_bulk,
+    .bulk_rows = pg_bulk_rows,
     .rows_next = pg_rows_next,
     .rows_free = pg_rows_free,
     .col_is_null = pg_col_is_null,

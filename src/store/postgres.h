@@ -52,7 +52,7 @@ struct pg_conn {
 struct pg_txn {
     struct store_txn base;
     struct pg_conn *conn;
-    bool begun, wake, filled[2];
+    bool begun, wake, filled[3];
 };
 
 /* Those that wait to travel together (postgres_group.c). */
@@ -102,9 +102,6 @@ int pg_round(struct pg_conn *c, PGresult **ret_result);
 /* Runs several statements at once, outside of the pipeline. */
 int pg_script(struct pg_conn *c, const char *sql);
 
-/* Fills a temporary table through COPY. */
-int pg_copy(struct pg_conn *c, const char *copy, const struct str *values, size_t n);
-
 /* Waits for the next result outside of the pipeline, NULL at the end. */
 int pg_result(struct pg_conn *c, int64_t deadline, PGresult **ret);
 
@@ -148,6 +145,7 @@ int64_t pg_col_int(struct store_rows *rows, int column);
 struct str pg_col_bytes(struct store_rows *rows, int column, bool text);
 
 int pg_bulk(struct store_txn *t, enum store_bulk kind, const struct str *values, size_t n);
+int pg_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, size_t n);
 int pg_bulk_prepare(struct pg_conn *c);
 
 int pg_watch_open(struct store *s, struct store_watch **ret);

@@ -18,6 +18,8 @@ static const struct {
                         "ANALYZE bulk_ids"},
     [STORE_BULK_TEXTS] = {"DELETE FROM bulk_texts", "COPY bulk_texts FROM STDIN (FORMAT binary)",
                           "ANALYZE bulk_texts"},
+    [STORE_BULK_ROWS] = {"DELETE FROM bulk_rows", "COPY bulk_rows FROM STDIN (FORMAT binary)",
+                         "ANALYZE bulk_rows (n, i1, t1, t2, b1)"},
 };
 
 /* Reads all results; those of the first failure count. */
@@ -83,18 +85,67 @@ static int put(struct pg_conn *c, struct buf *chunk)
     return pg_flush(c, pg_deadline(c));
 }
 
-static int put_values(struct pg_conn *c, const struct str *values, size_t n)
+/* What is copied: n rows of so many columns, each written by put. */
+struct source {
+    const void *rows;
+    size_t n;
+    uint16_t columns;
+    void (*put)(struct buf *chunk, const void *rows, size_t i);
+};
+
+static void put_view(struct buf *chunk, struct str s)
+{
+    uint32_t length = htobe32((uint32_t)s.n);
+
+    buf_add(chunk, &length, sizeof length);
+    buf_add_str(chunk, s);
+}
+
+static void put_value(struct buf *chunk, const void *rows, size_t i)
+{
+    put_view(chunk, ((const struct str *)rows)[i]);
+}
+
+static void put_int(struct buf *chunk, int64_t i)
+{
+    const uint64_t value = htobe64((uint64_t)i);
+
+    put_view(chunk, (struct str){(const char *)&value, sizeof value});
+}
+
+static void put_views(struct buf *chunk, const struct str *views, int n)
+{
+    const uint32_t null = UINT32_MAX;
+
+    for (int i = 0; i < n; i++) {
+        if (views[i].p)
+            put_view(chunk, views[i]);
+        else
+            buf_add(chunk, &null, sizeof null);
+    }
+}
+
+static void put_row(struct buf *chunk, const void *rows, size_t i)
+{
+    const struct store_bulk_row *row = (const struct store_bulk_row *)rows + i;
+
+    put_int(chunk, (int64_t)i);
+    for (int k = 0; k < STORE_ROW_INTS; k++)
+        put_int(chunk, row->i[k]);
+    put_views(chunk, row->t, STORE_ROW_TEXTS);
+    put_views(chunk, row->b, STORE_ROW_BLOBS);
+}
+
+static int put_rows(struct pg_conn *c, const struct source *from)
 {
     _cleanup_buf_ struct buf chunk = buf_init(SIZE_MAX / 4);
-    const uint16_t fields = htobe16(1);
+    const uint16_t columns = htobe16(from->columns);
     int r = 0;
 
     buf_add(&chunk, copy_head, COPY_HEAD);
-    for (size_t i = 0; r == 0 && i < n; i++) {
-        uint32_t length = htobe32((uint32_t)values[i].n);
-        buf_add(&chunk, &fields, sizeof fields);
-        buf_add(&chunk, &length, sizeof length);
-        buf_add_str(&chunk, values[i]);
+    for (size_t i = 0; r == 0 && i < from->n; i++) {
+        buf_add(&chunk, &columns, sizeof columns);
+        from->put(&chunk, from->rows, i);
         r = buf_fault(&chunk);
         if (r == 0 && chunk.n >= CHUNK)
             r = put(c, &chunk);
@@ -105,14 +156,14 @@ static int put_values(struct pg_conn *c, const struct str *values, size_t n)
     return r == 0 ? put(c, &chunk) : r;
 }
 
-int pg_copy(struct pg_conn *c, const char *copy, const struct str *values, size_t n)
+static int copy(struct pg_conn *c, const char *sql, const struct source *from)
 {
-    int r = leave_pipeline(c, copy);
+    int r = leave_pipeline(c, sql);
 
     if (r == 0)
         r = read_results(c, true);
     if (r == 0) {
-        r = put_values(c, values, n);
+        r = put_rows(c, from);
         if (!c->broken && PQputCopyEnd(c->pg, r == 0 ? NULL : "given up") != 1)
             r = pg_failure(c, NULL);
         int ended = c->broken ? r : pg_flush(c, pg_deadline(c));
@@ -129,7 +180,12 @@ int pg_bulk_prepare(struct pg_conn *c)
         return 0;
     int r = pg_script(c, "CREATE TEMP TABLE bulk_ids (id BYTEA PRIMARY KEY) ON COMMIT DELETE ROWS;"
                          "CREATE TEMP TABLE bulk_texts (value TEXT PRIMARY KEY)"
-                         " ON COMMIT DELETE ROWS");
+                         " ON COMMIT DELETE ROWS;"
+                         "CREATE TEMP TABLE bulk_rows (n BIGINT PRIMARY KEY, i1 BIGINT, i2 BIGINT,"
+                         " i3 BIGINT, i4 BIGINT, i5 BIGINT, i6 BIGINT, i7 BIGINT, i8 BIGINT,"
+                         " i9 BIGINT, i10 BIGINT, i11 BIGINT, i12 BIGINT, t1 TEXT, t2 TEXT,"
+                         " t3 TEXT, t4 TEXT, t5 TEXT, t6 TEXT, t7 TEXT, t8 TEXT, b1 BYTEA,"
+                         " b2 BYTEA, b3 BYTEA, b4 BYTEA) ON COMMIT DELETE ROWS");
     c->bulk = r == 0;
     return r;
 }
@@ -148,7 +204,7 @@ static int demand_tables(struct pg_txn *t)
     return fault_set(FAULT_UNAVAILABLE, "the temporary tables are not there yet");
 }
 
-int pg_bulk(struct store_txn *base, enum store_bulk kind, const struct str *values, size_t n)
+static int fill(struct store_txn *base, enum store_bulk kind, const struct source *from)
 {
     struct pg_txn *t = (struct pg_txn *)base;
     int r = demand_tables(t);
@@ -165,8 +221,22 @@ int pg_bulk(struct store_txn *base, enum store_bulk kind, const struct str *valu
     }
     t->filled[kind] = true;
     if (r == 0)
-        r = pg_copy(t->conn, tables[kind].copy, values, n);
+        r = copy(t->conn, tables[kind].copy, from);
     if (r == 0)
         r = pg_script(t->conn, tables[kind].analyze);
     return r;
+}
+
+int pg_bulk(struct store_txn *t, enum store_bulk kind, const struct str *values, size_t n)
+{
+    struct source from = {values, n, 1, put_value};
+
+    return fill(t, kind, &from);
+}
+
+int pg_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, size_t n)
+{
+    struct source from = {rows, n, STORE_ROW_COLUMNS, put_row};
+
+    return fill(t, STORE_BULK_ROWS, &from);
 }

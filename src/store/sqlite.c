@@ -274,6 +274,7 @@ const struct store_driver store_sqlite = {
     .wake = sqlite_no_op,
     .migrating = sqlite_no_op,
     .bulk = sqlite_bulk,
+    .bulk_rows = sqlite_bulk_rows,
     .rows_next = sqlite_rows_next,
     .rows_free = sqlite_rows_free,
     .col_is_null = sqlite_col_is_null,

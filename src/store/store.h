@@ -167,12 +167,26 @@ struct uuid store_col_id(struct store_rows *rows, int column);
 int store_bulk_ids(struct store_txn *t, const struct uuid *ids, size_t n);
 int store_bulk_texts(struct store_txn *t, const struct str *texts, size_t n);
 
+/* A row of bulk_rows. A view whose p is NULL is NULL; "" is an empty text. */
+enum { STORE_ROW_INTS = 12, STORE_ROW_TEXTS = 8, STORE_ROW_BLOBS = 4 };
+struct store_bulk_row {
+    int64_t i[STORE_ROW_INTS];
+    struct str t[STORE_ROW_TEXTS], b[STORE_ROW_BLOBS];
+};
+
+/*
+ * As above for bulk_rows(n BIGINT PRIMARY KEY, i1 to i12 BIGINT, t1 to t8 TEXT, b1 to b4 BYTEA):
+ * rows of several columns, whose n is their place from 0. Nothing is sorted or left out.
+ */
+int store_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, size_t n);
+
 /* The locks there are, so that two purposes never share a number. */
 enum store_lock_number {
     STORE_LOCK_SCHEMA = 0, /* migrations of the store's own schema */
     STORE_LOCK_TRAIL = 1,  /* the trail and the revocation feed: their order is that of commits */
     STORE_LOCK_OPERATORS,  /* counting the operators that are left */
-    STORE_LOCK_FAILURES    /* writing failed sign-ins of many users at once */
+    STORE_LOCK_FAILURES,   /* writing failed sign-ins of many users at once */
+    STORE_LOCK_MAIL        /* what becomes of mail; taken before a user and before the trail's */
 };
 
 /*

@@ -440,6 +440,59 @@ static void test_bulk(void **state)
     free(ids);
 }
 
+static struct store_bulk_row row_of(int64_t number, struct str text, struct str blob)
+{
+    struct store_bulk_row row = {0};
+
+    row.i[0] = row.i[STORE_ROW_INTS - 1] = number;
+    row.t[0] = row.t[STORE_ROW_TEXTS - 1] = text;
+    row.b[0] = row.b[STORE_ROW_BLOBS - 1] = blob;
+    return row;
+}
+
+/* Repeated rows stay; what is NULL and what is empty are told apart. */
+static int bulk_rows_job(struct store_txn *t, void *arg)
+{
+    struct str none = {NULL, 0};
+    struct store_bulk_row rows[] = {row_of(-5, STR("\t\\N"), STR("\0\xff")),
+                                    row_of(INT64_MAX, STR(""), STR("")), row_of(7, none, none),
+                                    row_of(7, none, none)};
+    int r = store_bulk_rows(t, rows, 4);
+
+    if (r != 0)
+        return r;
+    assert_int_equal(bulk_count(t, "SELECT count(*) FROM bulk_rows WHERE i1 = i12 AND i2 = 0"), 4);
+    assert_int_equal(bulk_count(t, "SELECT i12 FROM bulk_rows WHERE n = 0"), -5);
+    assert_true(bulk_count(t, "SELECT i12 FROM bulk_rows WHERE t8 = ''") == INT64_MAX);
+    assert_int_equal(bulk_count(t, "SELECT max(n) FROM bulk_rows WHERE t1 IS NULL AND t8 IS NULL"
+                                   " AND b1 IS NULL AND b4 IS NULL"),
+                     3);
+    assert_int_equal(bulk_count(t, "SELECT length(b4) + length(t8) FROM bulk_rows WHERE n = 0"), 5);
+    assert_int_equal(bulk_count(t, "SELECT length(b1) + length(t1) FROM bulk_rows WHERE n = 1"), 0);
+    assert_done(store_bulk_rows(t, rows + 1, 1));
+    assert_int_equal(bulk_count(t, "SELECT count(*) FROM bulk_rows WHERE n = 0"), 1);
+    assert_done(store_bulk_rows(t, NULL, 0));
+    return (int)bulk_count(t, "SELECT count(*) FROM bulk_rows");
+}
+
+static int bulk_bad_row_job(struct store_txn *t, void *arg)
+{
+    struct store_bulk_row row = row_of(0, STR("a\0b"), STR(""));
+
+    return store_bulk_rows(t, &row, 1);
+}
+
+static void test_bulk_rows(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 2; i++) {
+        assert_done(store_read(f->s, bulk_rows_job, NULL));
+        assert_done(store_write(f->s, bulk_rows_job, NULL));
+    }
+    assert_int_equal(store_write(f->s, bulk_bad_row_job, NULL), FAULT_STORE);
+}
+
 enum { RUN_THREADS = 40, RUN_ROUNDS = 25 };
 
 static int read_name(struct store_rows *rows, void *arg)
@@ -658,6 +711,7 @@ int main(void)
         FIXTURE_BOTH(test_runs_together_with_failing_ones),
         FIXTURE_POSTGRES(test_held_row_delays_its_own_statement_only),
         FIXTURE_BOTH(test_bulk),
+        FIXTURE_BOTH(test_bulk_rows),
         FIXTURE_BOTH(test_pool_exhaustion),
         FIXTURE_BOTH(test_address_with_another_text),
         FIXTURE_BOTH(test_more_statements_than_are_kept),

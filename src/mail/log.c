@@ -1,0 +1,360 @@
+#include "mail/log.h"
+
+#include "base/fault.h"
+#include "mail/moves.h"
+
+static const char insert_sql[] =
+    "INSERT INTO email_logs (id, message_id, tenant_id, user_id, recipient, domain, template,"
+    " subject, transport, state, counted, error_code, detail, created_at, state_at)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, '', $12, $12)";
+
+/* coalesce: the way to a message's rows is by the message, not by all that is queued. */
+#define IS_QUEUED "coalesce(email_logs.state, '') = 'queued'"
+
+static const char hand_over_sql[] =
+    "UPDATE email_logs SET provider_id = r.t1, sent_at = r.i1 FROM bulk_rows r"
+    " WHERE email_logs.message_id = r.b1 AND " IS_QUEUED " RETURNING " MAIL_MOVE_COLUMNS;
+
+static const char link_sql[] =
+    "UPDATE email_events SET log_id = (SELECT l.id FROM email_logs l"
+    " WHERE l.provider_id = email_events.provider_id AND l.recipient = email_events.recipient"
+    " LIMIT 1)"
+    " WHERE log_id IS NULL AND provider_id <> '' AND provider_id IN (SELECT t1 FROM bulk_rows)"
+    " RETURNING log_id, state, counted, at, code, detail";
+
+static const char refused_sql[] =
+    "SELECT " MAIL_MOVE_COLUMNS " FROM email_logs WHERE message_id = $1 AND " IS_QUEUED
+    " AND ($2 = '' OR recipient = $2)";
+
+#define SELECT_ENTRIES "SELECT " MAIL_LOG_COLUMNS " FROM email_logs l WHERE "
+#define PAGE "l.id < $1 AND l.id >= $2 ORDER BY l.id DESC LIMIT $3"
+
+static const char list_sql[] = SELECT_ENTRIES PAGE;
+static const char list_state_sql[] = SELECT_ENTRIES "l.state = $4 AND " PAGE;
+static const char list_tenant_sql[] = SELECT_ENTRIES "l.tenant_id = $4 AND " PAGE;
+static const char list_tenant_state_sql[] =
+    SELECT_ENTRIES "l.tenant_id = $4 AND l.state = $5 AND " PAGE;
+static const char list_recipient_sql[] =
+    SELECT_ENTRIES "l.recipient = $4 AND ($5 = '' OR l.state = $5) AND"
+                   " ($6 = 1 OR l.tenant_id = $7) AND " PAGE;
+
+static const char find_sql[] = SELECT_ENTRIES "l.id = $1 AND ($2 = 1 OR l.tenant_id = $3)";
+static const char find_message_sql[] =
+    SELECT_ENTRIES "l.message_id = $1 AND ($2 = 1 OR l.tenant_id = $3) ORDER BY l.recipient, l.id";
+
+/* Along the primary keys, which are in the order of time: no more is read than is removed. */
+static const char reap_logs_sql[] =
+    "DELETE FROM email_logs WHERE id IN (SELECT id FROM email_logs WHERE id < $1 ORDER BY id"
+    " LIMIT $2)";
+static const char reap_events_sql[] =
+    "DELETE FROM email_events WHERE id IN (SELECT id FROM (SELECT id, received_at"
+    " FROM email_events ORDER BY id LIMIT $2) oldest WHERE received_at < $1)";
+
+/* $n and $n+1 of a statement that is bound to a tenant. */
+#define P_ANY(tenant) P_INT((tenant) ? 0 : 1)
+#define P_TENANT(tenant) ((tenant) ? P_ID(tenant) : P_BLOB("", 0))
+
+static struct str domain_of(struct str address)
+{
+    size_t at = str_find(address, '@');
+
+    return at < address.n ? (struct str){address.p + at + 1, address.n - at - 1} : STR("");
+}
+
+static int insert(struct store_txn *t, const struct mail_message *m,
+                  const struct mail_recipient *to, const struct mail_move *move)
+{
+    return store_exec(t, insert_sql, NULL,
+                      PARAMS(P_ID(&move->id), P_ID(&m->id), P_ID(&m->tenant_id),
+                             uuid_is_nil(&to->user_id) ? P_NULL : P_ID(&to->user_id),
+                             P_TEXT(to->address), P_TEXT(move->domain), P_TEXT(m->template_name),
+                             P_TEXT(m->subject), P_TEXT(m->transport),
+                             P_TEXT(mail_state_name(to->state)), P_TEXT(to->code),
+                             P_INT(move->created_at)));
+}
+
+static bool may_begin(const struct mail_recipient *to)
+{
+    return (to->state == MAIL_QUEUED || to->state == MAIL_SUPPRESSED ||
+            to->state == MAIL_REJECTED) &&
+           domain_of(to->address).n > 0;
+}
+
+int mail_log_create(struct store_txn *t, const struct mail_message *message, int64_t now)
+{
+    _cleanup_arena_ struct arena a = arena_init(MAIL_WORK_MAX);
+    struct mail_move items[MAIL_RECIPIENTS_MAX];
+    struct mail_moves moves = {items, message->n};
+    int r = 0;
+
+    if (message->n > MAIL_RECIPIENTS_MAX)
+        return fault_set(FAULT_INTERNAL, "a message to %zu recipients", message->n);
+    for (size_t i = 0; r == 0 && i < message->n; i++) {
+        const struct mail_recipient *to = &message->recipients[i];
+        if (!may_begin(to))
+            return fault_set(FAULT_INTERNAL, "a message cannot begin like this");
+        items[i] = (struct mail_move){.id = uuid_at(now),
+                                      .tenant_id = message->tenant_id,
+                                      .domain = domain_of(to->address),
+                                      .template_name = message->template_name,
+                                      .created_at = now,
+                                      .before = {.state = MAIL_NO_STATE},
+                                      .after = {to->state, false, now, to->code, STR("")}};
+        r = insert(t, message, to, &items[i]);
+    }
+    return r ? r : mail_moves_write(t, &a, &moves);
+}
+
+static int fill_handovers(struct store_txn *t, struct arena *a,
+                          const struct mail_handover *messages, size_t n)
+{
+    struct store_bulk_row *rows = arena_array(a, n + 1, sizeof *rows);
+
+    if (!rows)
+        return FAULT_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        rows[i].i[0] = messages[i].at;
+        rows[i].t[0] = messages[i].provider_id.p ? messages[i].provider_id : STR("");
+        rows[i].b[0] = (struct str){(const char *)messages[i].message_id.b, sizeof(struct uuid)};
+    }
+    return store_bulk_rows(t, rows, n);
+}
+
+static int hand_over(struct store_txn *t, struct arena *a, struct mail_moves *ret_moves)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int r = store_query(t, hand_over_sql, &rows, NO_PARAMS);
+
+    if (r == 0)
+        r = mail_moves_read(rows, a, ret_moves);
+    for (size_t i = 0; r == 0 && i < ret_moves->n; i++) {
+        struct mail_move *m = &ret_moves->items[i];
+        struct mail_mark sent = {MAIL_SENT, false, m->sent_at, STR(""), STR("")};
+        mail_mark_raise(&m->after, &sent);
+    }
+    return r;
+}
+
+/* An event that waited for its row. */
+static int take_up(struct store_rows *rows, struct arena *a, const struct mail_moves *moves)
+{
+    struct uuid id = store_col_id(rows, 0);
+    struct mail_move *m = mail_moves_find(moves, &id);
+    struct mail_mark mark = {.state = MAIL_NO_STATE,
+                             .counted = store_col_int(rows, 2) != 0,
+                             .at = store_col_int(rows, 3),
+                             .code = arena_str(a, store_col_text(rows, 4)),
+                             .detail = arena_str(a, store_col_text(rows, 5))};
+
+    if (!mark.code.p || !mark.detail.p)
+        return FAULT_MEMORY;
+    if (m && mail_state_parse(store_col_text(rows, 1), &mark.state) == 0)
+        mail_mark_raise(&m->after, &mark);
+    return 0;
+}
+
+static int link_events(struct store_txn *t, struct arena *a, const struct mail_moves *moves)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int r = store_query(t, link_sql, &rows, NO_PARAMS);
+
+    while (r == 0 && (r = store_rows_next(rows)) == 1)
+        r = take_up(rows, a, moves);
+    return r;
+}
+
+int mail_log_hand_over(struct store_txn *t, const struct mail_handover *messages, size_t n,
+                       int64_t *ret_rows)
+{
+    _cleanup_arena_ struct arena a = arena_init(MAIL_WORK_MAX);
+    struct mail_moves moves = {0};
+    int r = store_lock(t, STORE_LOCK_MAIL);
+
+    if (r == 0)
+        r = fill_handovers(t, &a, messages, n);
+    if (r == 0)
+        r = hand_over(t, &a, &moves);
+    if (r == 0)
+        r = link_events(t, &a, &moves);
+    if (r == 0)
+        r = mail_moves_write(t, &a, &moves);
+    if (r == 0 && ret_rows)
+        *ret_rows = (int64_t)moves.n;
+    return r;
+}
+
+static int read_refused(struct store_txn *t, struct arena *a, const struct mail_refusal *refusal,
+                        struct mail_moves *ret_moves)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int r = store_query(t, refused_sql, &rows,
+                        PARAMS(P_ID(&refusal->message_id), P_TEXT(refusal->recipient)));
+
+    return r ? r : mail_moves_read(rows, a, ret_moves);
+}
+
+int mail_log_refuse(struct store_txn *t, const struct mail_refusal *refusal, int64_t *ret_rows)
+{
+    _cleanup_arena_ struct arena a = arena_init(MAIL_WORK_MAX);
+    struct mail_mark mark = {refusal->state, false, refusal->at,
+                             str_cut(refusal->code, MAIL_CODE_MAX),
+                             str_cut(refusal->detail, MAIL_DETAIL_MAX)};
+    struct mail_moves moves = {0};
+
+    if (mark.state != MAIL_SUPPRESSED && mark.state != MAIL_REJECTED)
+        return fault_set(FAULT_INTERNAL, "a refusal is no such state");
+    int r = store_lock(t, STORE_LOCK_MAIL);
+    if (r == 0)
+        r = read_refused(t, &a, refusal, &moves);
+    for (size_t i = 0; r == 0 && i < moves.n; i++)
+        mail_mark_raise(&moves.items[i].after, &mark);
+    if (r == 0)
+        r = mail_moves_write(t, &a, &moves);
+    if (r == 0 && ret_rows)
+        *ret_rows = (int64_t)moves.n;
+    return r;
+}
+
+static int read_entry(struct store_rows *rows, struct arena *a, struct mail_log_entry *e)
+{
+    struct str *const texts[] = {&e->provider_id,   &e->recipient, &e->domain,
+                                 &e->template_name, &e->subject,   &e->transport};
+
+    e->id = store_col_id(rows, 0);
+    e->message_id = store_col_id(rows, 1);
+    e->tenant_id = store_col_id(rows, 2);
+    e->user_id = store_col_id(rows, 3);
+    for (int i = 0; i < (int)(sizeof texts / sizeof *texts); i++) {
+        *texts[i] = arena_str(a, store_col_text(rows, 4 + i));
+        if (!texts[i]->p)
+            return FAULT_MEMORY;
+    }
+    if (mail_state_parse(store_col_text(rows, 10), &e->mark.state) != 0)
+        return fault_set(FAULT_STORE, "a log row is in no known state");
+    e->mark.counted = store_col_int(rows, 11) != 0;
+    e->mark.at = store_col_int(rows, 12);
+    e->mark.code = arena_str(a, store_col_text(rows, 13));
+    e->mark.detail = arena_str(a, store_col_text(rows, 14));
+    e->created_at = store_col_int(rows, 15);
+    e->sent_at = store_col_int(rows, 16);
+    return e->mark.code.p && e->mark.detail.p ? 0 : FAULT_MEMORY;
+}
+
+int mail_log_read(struct store_rows *rows, struct arena *a, size_t limit,
+                  struct mail_log_entry **ret_items, size_t *ret_n)
+{
+    struct mail_log_entry *items = arena_array(a, limit + 1, sizeof *items);
+    size_t n = 0;
+    int r = items ? 0 : FAULT_MEMORY;
+
+    while (r == 0 && n < limit && (r = store_rows_next(rows)) == 1)
+        r = read_entry(rows, a, &items[n++]);
+    if (r)
+        return r;
+    *ret_items = items;
+    *ret_n = n;
+    return 0;
+}
+
+/* The least id that can have been made at ms. */
+static struct uuid id_from(int64_t ms)
+{
+    struct uuid id = {{0}};
+
+    for (int i = 0; i < 6; i++)
+        id.b[i] = (uint8_t)(ms >> (40 - 8 * i));
+    return id;
+}
+
+static struct uuid upper_bound(const struct mail_log_query *q)
+{
+    struct uuid until = id_from(q->until);
+
+    if (q->until == 0)
+        memset(until.b, 0xff, sizeof until.b);
+    return uuid_is_nil(&q->before) || memcmp(until.b, q->before.b, sizeof until.b) < 0 ? until
+                                                                                       : q->before;
+}
+
+/* The statement for these filters, and its parameters from $4 on. */
+static const char *choose(const struct mail_log_query *q, struct store_param *params, size_t *n)
+{
+    struct store_param state = P_TEXT(mail_state_name(q->state));
+
+    if (q->recipient.n) {
+        params[(*n)++] = P_TEXT(q->recipient);
+        params[(*n)++] = state;
+        params[(*n)++] = P_ANY(q->tenant);
+        params[(*n)++] = P_TENANT(q->tenant);
+        return list_recipient_sql;
+    }
+    if (q->tenant)
+        params[(*n)++] = P_ID(q->tenant);
+    if (q->state == MAIL_NO_STATE)
+        return q->tenant ? list_tenant_sql : list_sql;
+    params[(*n)++] = state;
+    return q->tenant ? list_tenant_state_sql : list_state_sql;
+}
+
+int mail_log_list(struct store_txn *t, struct arena *a, const struct mail_log_query *query,
+                  struct mail_log_entry **ret_items, size_t *ret_n)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    struct uuid below = upper_bound(query), from = id_from(query->since);
+    struct store_param params[7] = {P_ID(&below), P_ID(&from), P_INT((int64_t)query->limit)};
+    size_t n = 3;
+    const char *sql = choose(query, params, &n);
+    int r = store_query(t, sql, &rows, params, n);
+
+    return r ? r : mail_log_read(rows, a, query->limit, ret_items, ret_n);
+}
+
+int mail_log_find(struct store_txn *t, struct arena *a, const struct uuid *tenant,
+                  const struct uuid *id, struct mail_log_entry *ret_entry)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    struct mail_log_entry *items = NULL;
+    size_t n = 0;
+    int r = store_query(t, find_sql, &rows, PARAMS(P_ID(id), P_ANY(tenant), P_TENANT(tenant)));
+
+    if (r == 0)
+        r = mail_log_read(rows, a, 1, &items, &n);
+    if (r || n == 0)
+        return r ? r : MAIL_LOG_UNKNOWN;
+    *ret_entry = items[0];
+    return 0;
+}
+
+int mail_log_find_message(struct store_txn *t, struct arena *a, const struct uuid *tenant,
+                          const struct uuid *message_id, struct mail_log_entry **ret_items,
+                          size_t *ret_n)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    struct mail_log_entry *items = NULL;
+    size_t n = 0;
+    int r = store_query(t, find_message_sql, &rows,
+                        PARAMS(P_ID(message_id), P_ANY(tenant), P_TENANT(tenant)));
+
+    if (r == 0)
+        r = mail_log_read(rows, a, MAIL_RECIPIENTS_MAX, &items, &n);
+    if (r || n == 0)
+        return r ? r : MAIL_LOG_UNKNOWN;
+    *ret_items = items;
+    *ret_n = n;
+    return 0;
+}
+
+int mail_log_reap(struct store_txn *t, int64_t before, int64_t limit, int64_t *ret_removed)
+{
+    struct uuid end = id_from(before);
+    int64_t logs = 0, events = 0;
+    int r = store_lock(t, STORE_LOCK_MAIL);
+
+    if (r == 0)
+        r = store_exec(t, reap_logs_sql, &logs, PARAMS(P_ID(&end), P_INT(limit)));
+    if (r == 0)
+        r = store_exec(t, reap_events_sql, &events, PARAMS(P_INT(before), P_INT(limit)));
+    if (r == 0)
+        *ret_removed = logs + events;
+    return r;
+}

@@ -1,0 +1,206 @@
+/* What the log holds, how it is read, and what goes with time. */
+#include "mail/log.h"
+
+#include "mail/fixture.h"
+
+struct listing {
+    struct scene *f;
+    struct mail_log_query query;
+    struct mail_log_entry *items;
+    size_t n;
+};
+
+static int list_job(struct store_txn *t, void *arg)
+{
+    struct listing *l = arg;
+
+    return mail_log_list(t, &l->f->a, &l->query, &l->items, &l->n);
+}
+
+/* All pages of a query, as the recipients' first letters. */
+static const char *letters(struct scene *f, struct mail_log_query query)
+{
+    static char out[100];
+    struct listing l = {.f = f, .query = query};
+    size_t n = 0;
+
+    l.query.limit = 2;
+    do {
+        assert_done(store_read(f->node.store, list_job, &l));
+        for (size_t i = 0; i < l.n; i++) {
+            out[n++] = l.items[i].recipient.p[0];
+            l.query.before = l.items[i].id;
+        }
+    } while (l.n == 2);
+    out[n] = 0;
+    return out;
+}
+
+static struct uuid queue_in(struct scene *f, const struct uuid *tenant, const char *address,
+                            int64_t now)
+{
+    struct str to = str_of(address);
+
+    return mail_queue_all(f, tenant, "t", &to, 1, now);
+}
+
+static void test_list(void **state)
+{
+    struct scene *f = *state;
+    const struct uuid *tenants[] = {&f->tenant, &f->tenant, &f->other, &f->tenant, &f->other};
+    const char *addresses[] = {"a@x.org", "b@x.org", "a@x.org", "d@x.org", "e@x.org"};
+    struct mail_log_query all = {.state = MAIL_NO_STATE}, q;
+
+    for (int i = 0; i < 5; i++) {
+        char provider[] = {'p', (char)('0' + i), 0};
+        struct uuid id = queue_in(f, tenants[i], addresses[i], NOW + i * 10);
+        if (i != 3)
+            mail_hand_over(f, &id, provider, NOW + 100);
+    }
+    mail_apply_one(f, mail_bounce("p1", "b@x.org", NOW + 200));
+    mail_apply_one(f, mail_bounce("p4", "e@x.org", NOW + 200));
+    assert_string_equal(letters(f, all), "edaba");
+    q = all;
+    q.tenant = &f->tenant;
+    assert_string_equal(letters(f, q), "dba");
+    q.state = MAIL_BOUNCED;
+    assert_string_equal(letters(f, q), "b");
+    q.tenant = NULL;
+    assert_string_equal(letters(f, q), "eb");
+    q = all;
+    q.recipient = STR("a@x.org");
+    assert_string_equal(letters(f, q), "aa");
+    q.tenant = &f->other;
+    assert_string_equal(letters(f, q), "a");
+    q.state = MAIL_BOUNCED;
+    assert_string_equal(letters(f, q), "");
+    q = all;
+    q.since = NOW + 10;
+    q.until = NOW + 30;
+    assert_string_equal(letters(f, q), "ab");
+    q.state = MAIL_SENT;
+    q.tenant = &f->other;
+    assert_string_equal(letters(f, q), "a");
+}
+
+static int create_job(struct store_txn *t, void *arg)
+{
+    return mail_log_create(t, arg, NOW);
+}
+
+static void test_create(void **state)
+{
+    struct scene *f = *state;
+    struct mail_recipient to[MAIL_RECIPIENTS_MAX + 1] = {
+        {.address = STR("a@x.org"), .user_id = f->tenant},
+        {.address = STR("b@x.org"), .state = MAIL_SUPPRESSED, .code = STR("complaint")},
+        {.address = STR("c@y.org"), .state = MAIL_REJECTED, .code = STR("5.0.0")}};
+    struct mail_message message = {.id = uuid_new(),
+                                   .tenant_id = f->tenant,
+                                   .template_name = STR("t"),
+                                   .subject = STR("Hello"),
+                                   .transport = STR("ses"),
+                                   .recipients = to,
+                                   .n = MAIL_RECIPIENTS_MAX + 1};
+    struct store *s = f->node.store;
+
+    assert_int_equal(store_write(s, create_job, &message), FAULT_INTERNAL);
+    message.n = 4;
+    assert_int_equal(store_write(s, create_job, &message), FAULT_INTERNAL); /* no address */
+    to[3] = (struct mail_recipient){.address = STR("d@x.org"), .state = MAIL_DELIVERED};
+    assert_int_equal(store_write(s, create_job, &message), FAULT_INTERNAL);
+    message.n = 3;
+    assert_done(store_write(s, create_job, &message));
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM email_logs WHERE state = 'queued'"
+                                     " AND user_id IS NOT NULL AND provider_id IS NULL"),
+                     1);
+    assert_int_equal(mail_hand_over(f, &message.id, "p", NOW + 7), 1);
+    assert_int_equal(mail_hand_over(f, &message.id, "q", NOW + 8), 0);
+    mail_apply_one(f, mail_bounce("p", "b@x.org", NOW));
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM email_logs WHERE state = 'suppressed'"
+                                     " AND error_code = 'complaint'"),
+                     1);
+    assert_int_equal(
+        scene_number(f, "SELECT sum(suppressed) FROM email_rollups WHERE domain = 'x.org'"), 1);
+    mail_assert_counters(f);
+}
+
+struct refusing {
+    struct mail_refusal refusal;
+    int64_t rows;
+};
+
+static int refuse_job(struct store_txn *t, void *arg)
+{
+    struct refusing *r = arg;
+
+    return mail_log_refuse(t, &r->refusal, &r->rows);
+}
+
+static void test_refuse(void **state)
+{
+    struct scene *f = *state;
+    const struct str to[] = {STR("a@x.org"), STR("b@x.org"), STR("c@x.org")};
+    struct uuid id = mail_queue_all(f, &f->tenant, "t", to, 3, NOW);
+    struct refusing r = {
+        .refusal = {id, STR("b@x.org"), MAIL_REJECTED, STR("5.7.1"), STR("550 no"), NOW + 3}};
+
+    assert_done(store_write(f->node.store, refuse_job, &r));
+    assert_int_equal(r.rows, 1);
+    r.refusal.recipient = STR("");
+    r.refusal.state = MAIL_SENT;
+    assert_int_equal(store_write(f->node.store, refuse_job, &r), FAULT_INTERNAL);
+    r.refusal.state = MAIL_SUPPRESSED;
+    assert_done(store_write(f->node.store, refuse_job, &r));
+    assert_int_equal(r.rows, 2);
+    assert_int_equal(mail_hand_over(f, &id, "p", NOW), 0);
+    assert_int_equal(scene_number(f, "SELECT sum(n) FROM email_errors"), 3);
+    mail_assert_counters(f);
+}
+
+struct reaping {
+    int64_t before, limit, removed;
+};
+
+static int reap_job(struct store_txn *t, void *arg)
+{
+    struct reaping *r = arg;
+
+    return mail_log_reap(t, r->before, r->limit, &r->removed);
+}
+
+static void test_reap(void **state)
+{
+    struct scene *f = *state;
+    struct reaping r = {.before = NOW + 3, .limit = 2};
+
+    for (int i = 0; i < 5; i++) {
+        char provider[] = {'p', (char)('0' + i), 0};
+        struct uuid id = mail_queue(f, "a@x.org", NOW + i);
+        mail_hand_over(f, &id, provider, NOW);
+        mail_apply_one(f, mail_delivery(provider, "a@x.org", NOW)); /* which came at NOW */
+    }
+    assert_done(store_write(f->node.store, reap_job, &r));
+    assert_int_equal(r.removed, 4);
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM email_logs"), 3);
+    assert_done(store_write(f->node.store, reap_job, &r));
+    assert_int_equal(r.removed, 3);
+    r.before = NOW;
+    assert_done(store_write(f->node.store, reap_job, &r));
+    assert_int_equal(r.removed, 0);
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM email_logs"), 2);
+    assert_int_equal(scene_number(f, "SELECT sum(delivered) FROM email_rollups WHERE domain = ''"),
+                     5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENE_BOTH(test_list),
+        SCENE_BOTH(test_create),
+        SCENE_BOTH(test_refuse),
+        SCENE_BOTH(test_reap),
+    };
+
+    return FIXTURE_RUN(tests);
+}

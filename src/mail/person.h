@@ -1,0 +1,48 @@
+/*
+ * What the mail log holds of one person: for their asking, and for their leaving.
+ *
+ * Rooms: mail and below. Ownership: strings live in the caller's arena. Threads: inside a job.
+ *
+ * Counters stay as they are, and so does an entry in the list of suppressions: without it the
+ * address would be written to again.
+ */
+#ifndef HOLDFAST_MAIL_PERSON_H
+#define HOLDFAST_MAIL_PERSON_H
+
+#include "mail/log.h"
+
+struct mail_person {
+    struct str address;        /* normalised; empty: none */
+    struct uuid user_id;       /* nil: no account */
+    const struct uuid *tenant; /* the bound of what belongs to a tenant; NULL: any */
+};
+
+/*
+ * Log rows to the address or of the account, oldest first, from behind after (nil: from the
+ * start). Returns 0 or a fault.
+ */
+int mail_person_logs(struct store_txn *t, struct arena *a, const struct mail_person *person,
+                     const struct uuid *after, size_t limit, struct mail_log_entry **ret_items,
+                     size_t *ret_n);
+
+struct mail_event_entry {
+    int64_t id;         /* ascending */
+    struct uuid log_id; /* nil: of no log row */
+    struct str provider_id, recipient, kind, subtype, code, detail;
+    int64_t at, received_at;
+};
+
+/* The events of a log row, oldest first, from behind after (0: from the start). */
+int mail_event_list(struct store_txn *t, struct arena *a, const struct uuid *log_id, int64_t after,
+                    size_t limit, struct mail_event_entry **ret_items, size_t *ret_n);
+
+/*
+ * Takes the person out of at most limit log rows and their events: addresses become "erased",
+ * subjects and what servers said are emptied, and events that belong to no row lose them too.
+ * *ret_rows is 0 when all is done. A tenant's bound leaves events of no row alone, as they belong
+ * to no tenant. Returns 0 or a fault.
+ */
+int mail_person_erase(struct store_txn *t, const struct mail_person *person, int64_t limit,
+                      int64_t *ret_rows);
+
+#endif

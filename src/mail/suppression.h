@@ -1,0 +1,97 @@
+/*
+ * Addresses that are not written to, of one tenant or of the whole installation.
+ *
+ * Rooms: mail and below. Ownership: strings live in the caller's arena. Threads: inside a job.
+ *
+ * A tenant parameter is the caller's bound; NULL (for operators and for what the server does
+ * itself) means any. Within a tenant's bound are its own entries, and those of the installation
+ * whose address it has written to or has a user with: so it may lift what stops its own mail, and
+ * learns nothing of others'. Addresses are normalised (identity/email_address.h).
+ */
+#ifndef HOLDFAST_MAIL_SUPPRESSION_H
+#define HOLDFAST_MAIL_SUPPRESSION_H
+
+#include "base/arena.h"
+#include "base/uuid.h"
+#include "store/store.h"
+
+enum suppression_outcome {
+    SUPPRESSION_EXISTS = 1, /* suppressed at least as long already */
+    SUPPRESSION_UNKNOWN
+};
+
+enum suppression_reason {
+    SUPPRESSION_BOUNCE,
+    SUPPRESSION_COMPLAINT,
+    SUPPRESSION_SOFT_BOUNCES,
+    SUPPRESSION_UNSUBSCRIBE,
+    SUPPRESSION_MANUAL,
+    SUPPRESSION_PROVIDER, /* on the provider's own list */
+    SUPPRESSION_REASONS
+};
+
+/* "bounce", "complaint", "soft_bounces", "unsubscribe", "manual", "provider". */
+struct str suppression_reason_name(enum suppression_reason reason);
+
+/* Returns 0, or 1 where name is none of them. */
+int suppression_reason_parse(struct str name, enum suppression_reason *ret_reason);
+
+struct suppression {
+    struct uuid tenant_id; /* nil: the whole installation */
+    struct str address;
+    enum suppression_reason reason;
+    struct str source;     /* "event", "import", "api", ... */
+    struct str note;       /* for people */
+    struct str created_by; /* what a person reads */
+    int64_t created_at;
+    int64_t expires_at; /* 0: never */
+};
+
+/*
+ * Replaces an entry of the same tenant and address that expires earlier. Returns 0,
+ * SUPPRESSION_EXISTS or a fault.
+ */
+int suppression_add(struct store_txn *t, const struct suppression *s);
+
+/*
+ * Removes the entries of an address, and forgets its soft bounces. Returns 0, SUPPRESSION_UNKNOWN
+ * where there is none within the bound, or a fault.
+ */
+int suppression_remove(struct store_txn *t, const struct uuid *tenant, struct str address);
+
+struct suppression_query {
+    const struct uuid *tenant;
+    struct str address;              /* exact; empty: any */
+    int reason;                      /* an enum suppression_reason; -1: any */
+    int64_t valid_at;                /* leaves out what has expired by then; 0: all */
+    const struct suppression *after; /* the last one of the page before; NULL: the start */
+    size_t limit;
+};
+
+/* By address, in an array of the arena. Returns 0 or a fault. */
+int suppression_list(struct store_txn *t, struct arena *a, const struct suppression_query *query,
+                     struct suppression **ret_items, size_t *ret_n);
+
+enum { SUPPRESSION_FIND_MAX = 50 };
+
+/* Why an address is not to be written to. */
+struct suppression_hit {
+    bool found;
+    enum suppression_reason reason; /* of the entry that lasts longest */
+    int64_t expires_at;             /* 0: never */
+};
+
+/*
+ * What stops mail of a tenant to these addresses (SUPPRESSION_FIND_MAX at most) at now: entries of
+ * its own and of the installation. One statement for each 25, which only reads. ret_hits has n
+ * elements.
+ * Returns 0, FAULT_INTERNAL for more addresses, or another fault.
+ */
+int suppression_find(struct store_txn *t, const struct uuid *tenant_id, const struct str *addresses,
+                     size_t n, int64_t now, struct suppression_hit *ret_hits);
+
+/* Removes at most limit entries that have expired at now, and as many soft bounces of before. */
+int suppression_reap(struct store_txn *t, int64_t now, int64_t soft_before, int64_t limit,
+                     int64_t *ret_removed);
+
+#endif
