@@ -22,9 +22,11 @@ static const char lock_sql[] = "UPDATE users SET locked_at = $1, locked_until = 
 
 static const char liftable_sql[] = "SELECT 1 FROM users WHERE " PASSED " LIMIT 1";
 
+/* Twice, for whoever waited for a row looks again at what stands outside of the SELECT alone. */
 static const char lift_sql[] =
-    "UPDATE users SET locked_at = NULL, locked_until = NULL, failed_logins = 0 WHERE id IN"
-    " (SELECT id FROM users WHERE " PASSED " ORDER BY id LIMIT $3) RETURNING id, tenant_id";
+    "UPDATE users SET locked_at = NULL, locked_until = NULL, failed_logins = 0 WHERE " PASSED
+    " AND id IN (SELECT id FROM users WHERE " PASSED " ORDER BY id LIMIT $3)"
+    " RETURNING id, tenant_id";
 
 static const char stored_sql[] =
     "SELECT u.id, u.failed_logins FROM bulk_ids b CROSS JOIN users u WHERE u.id = b.id";

@@ -95,6 +95,68 @@ static void test_an_administrators_lock_stays(void **state)
     assert_int_equal(scene_read_user(f, &id).locked_at, NOW);
 }
 
+struct crossing {
+    struct scene *f;
+    struct uuid id;
+    pthread_barrier_t begun, end;
+};
+
+static int lock_job(struct store_txn *t, void *arg)
+{
+    struct crossing *c = arg;
+    struct arena a = arena_init(1 << 20);
+    const bool yes = true;
+    struct user_change change;
+    int r = user_update(t, &a, NULL, &c->id, &(struct user_patch){.locked = &yes}, NOW, &change);
+
+    arena_free(&a);
+    pthread_barrier_wait(&c->begun);
+    pthread_barrier_wait(&c->end);
+    return r;
+}
+
+static void *lock_thread(void *arg)
+{
+    struct crossing *c = arg;
+
+    assert_done(store_write(c->f->node.store, lock_job, c));
+    return NULL;
+}
+
+static void *lift_thread(void *arg)
+{
+    struct crossing *c = arg;
+
+    assert_done(lockout_lift(c->f->s, NOW + FAILURES_LOCK_MS));
+    return NULL;
+}
+
+/* Whoever has read that the lock passed waits for the row, and finds another lock then. */
+static void test_an_administrator_locks_as_the_lock_passes(void **state)
+{
+    struct scene *f = *state;
+    struct crossing c = {.f = f, .id = add_operator(f)};
+    pthread_t locking, lifting;
+
+    scene_user(f, &f->tenant, "eve", ROLE_OPERATOR, "none");
+    lock_by_failures(f, NOW);
+    pthread_barrier_init(&c.begun, NULL, 2);
+    pthread_barrier_init(&c.end, NULL, 2);
+    assert_int_equal(pthread_create(&locking, NULL, lock_thread, &c), 0);
+    pthread_barrier_wait(&c.begun);
+    assert_int_equal(pthread_create(&lifting, NULL, lift_thread, &c), 0);
+    fixture_await(scene_number(f, "SELECT count(*) FROM pg_locks w JOIN pg_locks h ON h.pid = w.pid"
+                                  " WHERE NOT w.granted AND h.relation = 'users'::regclass") > 0);
+    pthread_barrier_wait(&c.end);
+    pthread_join(locking, NULL);
+    pthread_join(lifting, NULL);
+    pthread_barrier_destroy(&c.begun);
+    pthread_barrier_destroy(&c.end);
+    struct user user = scene_read_user(f, &c.id);
+    assert_true(user.locked_at == NOW && user.locked_until == 0);
+    assert_int_equal(scene_records(f, "user.unlock"), 0);
+}
+
 /* A clock that ran ahead when it locked does not lock for longer than any other. */
 static void test_a_clock_that_was_put_back(void **state)
 {
@@ -139,6 +201,7 @@ int main(void)
         SCENE_BOTH(test_a_lock_passes),
         SCENE_BOTH(test_another_node_follows),
         SCENE_BOTH(test_an_administrators_lock_stays),
+        FIXTURE_ON_POSTGRES(test_an_administrator_locks_as_the_lock_passes, scene),
         SCENE_BOTH(test_a_clock_that_was_put_back),
         SCENE_BOTH(test_a_limit_that_was_lowered),
         SCENE_BOTH(test_nothing_to_lift),
