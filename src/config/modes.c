@@ -83,7 +83,7 @@ static void check_file(const struct config *c, const char *key, const char *path
         if (production)
             buf_printf(problems, "%s: others have access to %s (mode %04o); chmod 600 it\n", key,
                        path, (unsigned)mode);
-        else
+        else if (s.st_uid == owner.uid) /* another's may stand there by a link */
             tighten(fd, key, path, mode);
     }
     if (S_ISREG(s.st_mode) && s.st_uid != owner.uid) {

@@ -125,6 +125,27 @@ static void test_what_is_not_given_away(void **state)
     assert_int_equal(s.st_uid, SOMEBODY);
 }
 
+/* Who is to use a directory may put another's file into it, by a link; root leaves it alone. */
+static void test_what_access_is_not_taken_from(void **state)
+{
+    struct fixture *f = *state;
+    const struct passwd *nobody = getpwnam("nobody");
+
+    if (getuid() != 0 || !nobody)
+        skip();
+    database(f, "", 0644);
+    assert_int_equal(mkdir("data", 0700), 0);
+    assert_int_equal(chown("data", nobody->pw_uid, nobody->pw_gid), 0);
+    assert_int_equal(symlink(f->file, "data/secrets.env"), 0);
+    assert_int_equal(
+        fixture_load(f, NULL, true, "RUN_AS_USER=nobody", JWT_SECRET, ENCRYPTION_KEY, NULL), 0);
+    assert_int_equal(mode_of(f->file), 0644);
+    assert_int_equal(chown(f->file, nobody->pw_uid, nobody->pw_gid), 0);
+    assert_int_equal(
+        fixture_load(f, NULL, true, "RUN_AS_USER=nobody", JWT_SECRET, ENCRYPTION_KEY, NULL), 0);
+    assert_int_equal(mode_of(f->file), 0600);
+}
+
 static void test_secrets_that_others_may_read(void **state)
 {
     struct fixture *f = *state;
@@ -160,6 +181,7 @@ int main(void)
         WITH_PLACE(test_a_database_of_somebody_else),
         WITH_PLACE(test_whom_root_becomes),
         WITH_PLACE(test_what_is_not_given_away),
+        WITH_PLACE(test_what_access_is_not_taken_from),
         WITH_PLACE(test_secrets_that_others_may_read),
         WITH_PLACE(test_settings_that_everyone_may_read),
     };
