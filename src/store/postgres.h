@@ -15,6 +15,7 @@
 
 #include <libpq-fe.h>
 #include <pthread.h>
+#include <semaphore.h>
 
 enum {
     PG_GROUP_MAX = 32,                   /* statements that travel together */
@@ -55,7 +56,19 @@ struct pg_txn {
     bool begun, wake, filled[3];
 };
 
-/* Those that wait to travel together (postgres_group.c). */
+/* One caller's statement that waits to travel with others (postgres_group.c); on its stack. */
+struct pg_member {
+    const struct store_call *call;
+    PGresult *result;
+    int r;
+    enum pg_why why;
+    char message[STORE_MESSAGE_MAX];
+    bool done;   /* else, when it moves, it is to lead */
+    sem_t moved; /* whoever waits touches nothing that is shared until then */
+    struct pg_member *next;
+};
+
+/* Those that wait. */
 struct pg_group {
     pthread_mutex_t lock; /* of what follows */
     struct pg_member *first, **last;

@@ -8,20 +8,6 @@
 
 #include "base/fault.h"
 
-#include <semaphore.h>
-
-/* One caller's statement; it lives on its stack. */
-struct pg_member {
-    const struct store_call *call;
-    PGresult *result;
-    int r;
-    enum pg_why why;
-    char message[STORE_MESSAGE_MAX];
-    bool done;   /* else, when it moves, it is to lead */
-    sem_t moved; /* whoever waits touches nothing that is shared until then */
-    struct pg_member *next;
-};
-
 void pg_group_init(struct pg_group *g, bool writing)
 {
     *g = (struct pg_group){.writing = writing};
@@ -32,6 +18,35 @@ void pg_group_init(struct pg_group *g, bool writing)
 void pg_group_release(struct pg_group *g)
 {
     pthread_mutex_destroy(&g->lock);
+}
+
+/* The id of the row that a statement is about, where its first parameter is one. */
+static struct str row_of(const struct store_call *call)
+{
+    return call->n > 0 && call->params->type == STORE_BLOB ? call->params->s : STR("");
+}
+
+static bool is_before(struct str a, struct str b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
+
+    return order != 0 ? order < 0 : a.n < b.n;
+}
+
+/*
+ * All groups take rows in one order. Otherwise two of different nodes could each wait for a row of
+ * the other's, and whoever refreshes two sessions on two nodes could bring that about at will.
+ */
+static void put_in_order(struct pg_member **members, int n)
+{
+    for (int i = 1; i < n; i++) {
+        struct pg_member *m = members[i];
+        int at = i;
+        for (; at > 0 && is_before(row_of(m->call), row_of(members[at - 1]->call)); at--)
+            members[at] = members[at - 1];
+        members[at] = m;
+    }
 }
 
 /* A row that another transaction holds must not keep all who wait from theirs. */
@@ -48,6 +63,7 @@ static int run_together(struct pg_conn *c, struct pg_member **members, int n, bo
     PGresult *results[PG_GROUP_MAX] = {NULL};
     int r = patient ? 0 : send_limit(c);
 
+    put_in_order(members, n);
     for (int i = 0; i < n && r == 0; i++)
         r = pg_send(c, members[i]->call);
     if (r == 0)

@@ -2,6 +2,7 @@
 #include "store/fixture.h"
 
 #include "base/clock.h"
+#include "store/postgres.h"
 
 #include <pthread.h>
 
@@ -610,6 +611,95 @@ static void test_held_row_delays_its_own_statement_only(void **state)
     pthread_barrier_destroy(&end);
 }
 
+enum { TRAVELLERS = 3 };
+
+struct traveller {
+    struct store *s;
+    const char *sql;
+    struct uuid id;
+};
+
+static void *travel_thread(void *arg)
+{
+    const struct traveller *t = arg;
+
+    assert_done(store_run(t->s, t->sql, NULL, PARAMS(P_ID(&t->id))));
+    return NULL;
+}
+
+static bool has_queued(struct store *base, int n)
+{
+    struct pg_group *g = &((struct pg_store *)base)->writing;
+
+    pthread_mutex_lock(&g->lock);
+    for (const struct pg_member *m = g->first; m; m = m->next)
+        n--;
+    bool has = n == 0 && g->leaders == 1;
+    pthread_mutex_unlock(&g->lock);
+    return has;
+}
+
+static int hold_lock_job(struct store_txn *t, void *arg)
+{
+    struct row_lock *l = arg;
+    int r = store_exec(t, "SELECT pg_advisory_xact_lock(7)", NULL, NO_PARAMS);
+
+    pthread_barrier_wait(l->begun);
+    pthread_barrier_wait(l->end);
+    return r;
+}
+
+static void *hold_lock_thread(void *arg)
+{
+    struct row_lock *l = arg;
+
+    assert_done(store_write(l->s, hold_lock_job, l));
+    return NULL;
+}
+
+/* Groups of two nodes that take rows in different orders could wait for each other. */
+static void test_group_takes_rows_in_their_order(void **state)
+{
+    /* Lasts until the lock is given up, and waits for nothing that a limit is on. */
+    static const char last[] =
+        "WITH RECURSIVE w AS (SELECT pg_try_advisory_xact_lock(7) AS got UNION ALL"
+        " SELECT pg_try_advisory_xact_lock(7) FROM w"
+        " WHERE NOT got AND pg_sleep(0.001) IS NOT NULL) SELECT count(*) FROM w WHERE $1 <> ''";
+    static const char number[] =
+        "UPDATE things SET n = nextval(pg_get_serial_sequence('log', 'seq')) WHERE id = $1";
+    static const int64_t order[TRAVELLERS] = {3, 1, 2};
+    struct fixture *f = *state;
+    pthread_barrier_t begun, end;
+    struct row_lock l = {.s = f->s, .begun = &begun, .end = &end};
+    struct traveller leader = {f->s, last, number_id(1)}, others[TRAVELLERS];
+    pthread_t holding, leading, threads[TRAVELLERS];
+
+    pthread_barrier_init(&begun, NULL, 2);
+    pthread_barrier_init(&end, NULL, 2);
+    for (int64_t n = 1; n <= TRAVELLERS; n++)
+        assert_done(put_thing(f->s, n, P_NULL, P_NULL));
+    assert_int_equal(pthread_create(&holding, NULL, hold_lock_thread, &l), 0);
+    pthread_barrier_wait(&begun);
+    assert_int_equal(pthread_create(&leading, NULL, travel_thread, &leader), 0);
+    fixture_await(has_queued(f->s, 0));
+    for (int i = 0; i < TRAVELLERS; i++) {
+        others[i] = (struct traveller){f->s, number, number_id(order[i])};
+        assert_int_equal(pthread_create(&threads[i], NULL, travel_thread, &others[i]), 0);
+        fixture_await(has_queued(f->s, i + 1));
+    }
+    pthread_barrier_wait(&end);
+    for (int i = 0; i < TRAVELLERS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_join(leading, NULL);
+    pthread_join(holding, NULL);
+    assert_int_equal(fixture_number(f->s, "SELECT count(DISTINCT xmin::text) FROM things"), 1);
+    assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM things a JOIN things b"
+                                          " ON a.id < b.id AND a.n < b.n"),
+                     3);
+    pthread_barrier_destroy(&begun);
+    pthread_barrier_destroy(&end);
+}
+
 struct hold {
     struct store *s;
     pthread_barrier_t *begun, *end;
@@ -710,6 +800,7 @@ int main(void)
         FIXTURE_BOTH(test_lock_serialises),
         FIXTURE_BOTH(test_runs_together_with_failing_ones),
         FIXTURE_POSTGRES(test_held_row_delays_its_own_statement_only),
+        FIXTURE_POSTGRES(test_group_takes_rows_in_their_order),
         FIXTURE_BOTH(test_bulk),
         FIXTURE_BOTH(test_bulk_rows),
         FIXTURE_BOTH(test_pool_exhaustion),
