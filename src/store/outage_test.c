@@ -360,6 +360,78 @@ static void test_silent_server(void **state)
     store_close(s);
 }
 
+enum { SILENT_POOL = 4 };
+
+struct silence {
+    struct store *s;
+    pthread_barrier_t *barrier;
+    pid_t backends[SILENT_POOL];
+    _Atomic int n;
+};
+
+static int backend_job(struct store_txn *t, void *arg)
+{
+    struct silence *silence = arg;
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int r = store_query(t, "SELECT pg_backend_pid()", &rows, NO_PARAMS);
+
+    if (r == 0 && (r = store_rows_next(rows)) == 1)
+        silence->backends[silence->n++] = (pid_t)store_col_int(rows, 0);
+    pthread_barrier_wait(silence->barrier); /* each has a connection of its own */
+    return r < 0 ? r : 0;
+}
+
+static void *backend_thread(void *arg)
+{
+    struct silence *silence = arg;
+
+    assert_done(store_write(silence->s, backend_job, silence));
+    return NULL;
+}
+
+/* Opens all connections there may be, and has n of their backends say nothing. */
+static void fall_silent(struct fixture *f, struct silence *silence, int n)
+{
+    struct store_options o = {
+        .url = f->url, .pool = SILENT_POOL, .timeout_ms = 1000, .statement_ms = 100};
+    pthread_barrier_t barrier;
+
+    *silence = (struct silence){.barrier = &barrier};
+    assert_done(store_open_schema(&o, &fixture_schema, &silence->s));
+    pthread_barrier_init(&barrier, NULL, SILENT_POOL);
+    fixture_parallel(SILENT_POOL, backend_thread, silence);
+    pthread_barrier_destroy(&barrier);
+    assert_int_equal(silence->n, SILENT_POOL);
+    for (int i = 0; i < n; i++)
+        assert_int_equal(kill(silence->backends[i], SIGSTOP), 0);
+}
+
+static void speak(struct silence *silence)
+{
+    for (int i = 0; i < SILENT_POOL; i++)
+        assert_int_equal(kill(silence->backends[i], SIGCONT), 0);
+    store_close(silence->s);
+}
+
+/* One connection's silence says that the others are not to be tried one after another. */
+static void test_silent_connections_are_given_up_together(void **state)
+{
+    struct fixture *f = *state;
+    struct silence silence;
+
+    if (!getenv("HOLDFAST_TEST_POSTGRES_CTL"))
+        skip();
+    fall_silent(f, &silence, SILENT_POOL);
+    int64_t from = clock_mono();
+    int r = store_run(silence.s, insert_log, NULL, PARAMS(P_INT(1)));
+    int again = store_run(silence.s, insert_log, NULL, PARAMS(P_INT(2)));
+    int64_t took = clock_mono() - from;
+    speak(&silence);
+    assert_int_equal(r, FAULT_UNAVAILABLE);
+    assert_done(again);
+    assert_in_range(took, 4000, 8000);
+}
+
 /* What does not fit on the disk is not acknowledged, and does no harm to what did. */
 static void test_full_disk(void **state)
 {
@@ -399,6 +471,7 @@ int main(int argc, char **argv)
         FIXTURE_POSTGRES(test_deadlock_is_retried),
         FIXTURE_POSTGRES(test_statement_limit),
         FIXTURE_POSTGRES(test_silent_server),
+        FIXTURE_POSTGRES(test_silent_connections_are_given_up_together),
         FIXTURE_SQLITE(test_full_disk),
     };
     /* These disturb whoever else uses the server, so they run alone and last. */

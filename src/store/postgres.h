@@ -127,7 +127,10 @@ int64_t pg_deadline(const struct pg_conn *c);
 /* The outcome or fault of a result, or of the connection where result is NULL; sets why. */
 int pg_failure(struct pg_conn *c, const PGresult *result);
 
-/* The pool. Returns 0 or FAULT_UNAVAILABLE; a broken connection is closed when it is returned. */
+/*
+ * The pool. Returns 0 or FAULT_UNAVAILABLE; a broken connection is closed when it is returned, and
+ * the idle ones with it.
+ */
 int pg_pool_borrow(struct pg_store *s, struct pg_conn **ret);
 void pg_pool_return(struct pg_store *s, struct pg_conn *c);
 void pg_pool_init(struct pg_store *s);

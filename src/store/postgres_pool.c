@@ -99,27 +99,45 @@ static int open_one(struct pg_store *s, struct pg_conn **ret)
 static void put_back(struct pg_store *s, struct pg_conn *c)
 {
     pthread_mutex_lock(&s->lock);
-    if (c->broken) {
-        s->opened--;
-    } else {
-        c->next = s->idle;
-        s->idle = c;
-    }
+    c->next = s->idle;
+    s->idle = c;
     s->borrowed--;
     pthread_cond_signal(&s->returned);
     pthread_mutex_unlock(&s->lock);
 }
 
+/*
+ * Closes c, and with it those that are idle. What broke it has most likely broken them, and where a
+ * silent network did, each would hold up whoever tries it for as long as this one did.
+ */
+static void discard(struct pg_store *s, struct pg_conn *c)
+{
+    int n = 1;
+
+    pthread_mutex_lock(&s->lock);
+    c->next = s->idle;
+    s->idle = NULL;
+    for (const struct pg_conn *i = c->next; i; i = i->next)
+        n++;
+    s->opened -= n;
+    s->borrowed--;
+    atomic_fetch_sub_explicit(&s->base.open, (uint64_t)n, memory_order_relaxed);
+    pthread_cond_broadcast(&s->returned);
+    pthread_mutex_unlock(&s->lock);
+    while (c) {
+        struct pg_conn *next = c->next;
+        pg_conn_close(c);
+        c = next;
+    }
+}
+
 void pg_pool_return(struct pg_store *s, struct pg_conn *c)
 {
-    bool broken = c->broken;
-
     atomic_fetch_sub_explicit(&s->base.busy, 1, memory_order_relaxed);
-    put_back(s, c);
-    if (!broken)
-        return;
-    atomic_fetch_sub_explicit(&s->base.open, 1, memory_order_relaxed);
-    pg_conn_close(c);
+    if (c->broken)
+        discard(s, c);
+    else
+        put_back(s, c);
 }
 
 int pg_pool_borrow(struct pg_store *s, struct pg_conn **ret)
