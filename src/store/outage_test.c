@@ -360,13 +360,15 @@ static void test_silent_server(void **state)
     store_close(s);
 }
 
-enum { SILENT_POOL = 4 };
+enum { SILENT_POOL = 4, SILENT_WRITERS = 8 };
 
 struct silence {
     struct store *s;
     pthread_barrier_t *barrier;
-    pid_t backends[SILENT_POOL];
+    pid_t backends[SILENT_POOL]; /* all, and then those that say nothing */
     _Atomic int n;
+    int lost;
+    _Atomic int64_t longest;
 };
 
 static int backend_job(struct store_txn *t, void *arg)
@@ -389,6 +391,12 @@ static void *backend_thread(void *arg)
     return NULL;
 }
 
+static void stop(struct silence *silence, pid_t backend)
+{
+    assert_int_equal(kill(backend, SIGSTOP), 0);
+    silence->backends[silence->n++] = backend;
+}
+
 /* Opens all connections there may be, and has n of their backends say nothing. */
 static void fall_silent(struct fixture *f, struct silence *silence, int n)
 {
@@ -402,13 +410,14 @@ static void fall_silent(struct fixture *f, struct silence *silence, int n)
     fixture_parallel(SILENT_POOL, backend_thread, silence);
     pthread_barrier_destroy(&barrier);
     assert_int_equal(silence->n, SILENT_POOL);
-    for (int i = 0; i < n; i++)
-        assert_int_equal(kill(silence->backends[i], SIGSTOP), 0);
+    silence->n = 0;
+    while (silence->n < n)
+        stop(silence, silence->backends[silence->n]);
 }
 
 static void speak(struct silence *silence)
 {
-    for (int i = 0; i < SILENT_POOL; i++)
+    for (int i = 0; i < silence->n; i++)
         assert_int_equal(kill(silence->backends[i], SIGCONT), 0);
     store_close(silence->s);
 }
@@ -430,6 +439,54 @@ static void test_silent_connections_are_given_up_together(void **state)
     assert_int_equal(r, FAULT_UNAVAILABLE);
     assert_done(again);
     assert_in_range(took, 4000, 8000);
+}
+
+static void *insert_thread(void *arg)
+{
+    struct silence *silence = arg;
+    int64_t from = clock_mono();
+
+    assert_done(store_run(silence->s, insert_log, NULL, PARAMS(P_INT(2))));
+    int64_t took = clock_mono() - from;
+    if (took > silence->longest)
+        silence->longest = took;
+    return NULL;
+}
+
+static void *lost_thread(void *arg)
+{
+    struct silence *silence = arg;
+
+    silence->lost = store_run(silence->s, insert_log, NULL, PARAMS(P_INT(1)));
+    return NULL;
+}
+
+/* Who travels with a silent connection waits for it; others have connections of their own. */
+static void test_silent_connection_stops_nobody_else(void **state)
+{
+    struct fixture *f = *state;
+    struct silence silence;
+    struct store_stats stats;
+    pthread_t lost;
+
+    if (!getenv("HOLDFAST_TEST_POSTGRES_CTL"))
+        skip();
+    fall_silent(f, &silence, 0);
+    /* The connection that was used last is used first. */
+    pid_t backend = (pid_t)fixture_number(silence.s, "SELECT pg_backend_pid()");
+    assert_true(backend > 1);
+    assert_done(store_run(silence.s, insert_log, NULL, PARAMS(P_INT(0))));
+    stop(&silence, backend);
+    assert_int_equal(pthread_create(&lost, NULL, lost_thread, &silence), 0);
+    do {
+        fixture_pause();
+        store_stats(silence.s, &stats);
+    } while (stats.connections_busy == 0);
+    fixture_parallel(SILENT_WRITERS, insert_thread, &silence);
+    pthread_join(lost, NULL);
+    speak(&silence);
+    assert_int_equal(silence.lost, FAULT_UNAVAILABLE);
+    assert_in_range(silence.longest, 0, 3500);
 }
 
 /* What does not fit on the disk is not acknowledged, and does no harm to what did. */
@@ -472,6 +529,7 @@ int main(int argc, char **argv)
         FIXTURE_POSTGRES(test_statement_limit),
         FIXTURE_POSTGRES(test_silent_server),
         FIXTURE_POSTGRES(test_silent_connections_are_given_up_together),
+        FIXTURE_POSTGRES(test_silent_connection_stops_nobody_else),
         FIXTURE_SQLITE(test_full_disk),
     };
     /* These disturb whoever else uses the server, so they run alone and last. */

@@ -19,7 +19,8 @@
 
 enum {
     PG_GROUP_MAX = 32,                   /* statements that travel together */
-    PG_GROUP_LEADERS = 1,                /* groups of one kind under way at once */
+    PG_GROUP_LEADERS = 4,                /* groups of one kind under way at once: */
+    PG_GROUP_STALL_S = 1,                /* more than one where others wait for longer than this */
     PG_QUEUE_MAX = 2 * PG_GROUP_MAX + 4, /* commands between two syncs */
     PG_PATIENCE_MS = 5000,               /* past the server's own limit a connection is given up */
     PG_MIGRATION_MS = 300000,            /* how long a migration waits for another's lock */
@@ -63,8 +64,8 @@ struct pg_member {
     int r;
     enum pg_why why;
     char message[STORE_MESSAGE_MAX];
-    bool done;   /* else, when it moves, it is to lead */
-    sem_t moved; /* whoever waits touches nothing that is shared until then */
+    _Atomic bool done; /* else, when it moves, it is to lead */
+    sem_t moved;       /* whoever waits touches nothing that is shared until then */
     struct pg_member *next;
 };
 

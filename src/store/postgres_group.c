@@ -2,11 +2,15 @@
  * Calls of one statement each that wait at the same time travel as one pipeline: one round trip,
  * and for writes one transaction and one sync of the log (group commit). Whoever finds no leader
  * at work leads; what arrives meanwhile is the next group. Where a member fails, all of the group
- * was rolled back, and each runs again by itself.
+ * was rolled back, and each runs again by itself. Who waits for long leads as well: a group whose
+ * connection died is held up for half a minute.
  */
 #include "store/postgres.h"
 
 #include "base/fault.h"
+
+#include <errno.h>
+#include <time.h>
 
 void pg_group_init(struct pg_group *g, bool writing)
 {
@@ -105,16 +109,28 @@ static void run_group(struct pg_store *s, struct pg_member **members, int n, boo
     }
 }
 
-static int take(struct pg_group *g, struct pg_member **members)
+/* Takes the first of those that wait; with the lock held. */
+static struct pg_member *take_first(struct pg_group *g)
+{
+    struct pg_member *m = g->first;
+
+    if (m)
+        g->first = m->next;
+    if (!g->first)
+        g->last = &g->first;
+    return m;
+}
+
+/* The next group: the leader, and who waits. */
+static int gather(struct pg_group *g, struct pg_member *leader, struct pg_member **members)
 {
     int n = 0;
 
-    while (g->first && n < PG_GROUP_MAX) {
-        members[n++] = g->first;
-        g->first = g->first->next;
-    }
-    if (!g->first)
-        g->last = &g->first;
+    members[n++] = leader;
+    pthread_mutex_lock(&g->lock);
+    while (g->first && n < PG_GROUP_MAX)
+        members[n++] = take_first(g);
+    pthread_mutex_unlock(&g->lock);
     return n;
 }
 
@@ -125,49 +141,79 @@ static void finish(struct pg_member *m)
     sem_post(&m->moved);
 }
 
-/* Runs groups until self's has run, then hands over to the first of those that wait. */
-static void lead(struct pg_store *s, struct pg_group *g, const struct pg_member *self)
+/* Runs self's group, then hands over to the first of those that wait. */
+static void lead(struct pg_store *s, struct pg_group *g, struct pg_member *self)
 {
     struct pg_member *members[PG_GROUP_MAX], *next;
-    bool done = false;
+    int n = gather(g, self, members);
 
-    while (!done) {
-        pthread_mutex_lock(&g->lock);
-        int n = take(g, members);
-        pthread_mutex_unlock(&g->lock);
-        run_group(s, members, n, g->writing, false);
-        for (int i = 0; i < n; i++) {
-            if (members[i] == self)
-                done = true;
-            else
-                finish(members[i]);
-        }
-    }
+    run_group(s, members, n, g->writing, false);
+    for (int i = 0; i < n; i++)
+        if (members[i] != self)
+            finish(members[i]);
     pthread_mutex_lock(&g->lock);
-    next = g->first;
+    next = take_first(g);
     g->leaders -= !next;
     pthread_mutex_unlock(&g->lock);
     if (next)
         sem_post(&next->moved);
 }
 
+/* Returns whether self is to lead; else it waits. */
 static bool enter(struct pg_group *g, struct pg_member *self)
 {
     pthread_mutex_lock(&g->lock);
-    bool leading = g->leaders < PG_GROUP_LEADERS;
-    g->leaders += leading;
-    *g->last = self;
-    g->last = &self->next;
+    bool leading = g->leaders == 0;
+    if (leading) {
+        g->leaders++;
+    } else {
+        *g->last = self;
+        g->last = &self->next;
+    }
     pthread_mutex_unlock(&g->lock);
     return leading;
+}
+
+/* Whether self, which nobody has taken for so long, leads beside whoever is held up. */
+static bool overtake(struct pg_group *g, struct pg_member *self)
+{
+    struct pg_member **link = &g->first;
+
+    pthread_mutex_lock(&g->lock);
+    while (*link && *link != self)
+        link = &(*link)->next;
+    bool leading = *link && g->leaders < PG_GROUP_LEADERS;
+    if (leading) {
+        *link = self->next;
+        if (!self->next)
+            g->last = link;
+        g->leaders++;
+    }
+    pthread_mutex_unlock(&g->lock);
+    return leading;
+}
+
+/* Until self has run, or is to lead. */
+static void wait_to_move(struct pg_group *g, struct pg_member *self)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += PG_GROUP_STALL_S;
+    while (sem_clockwait(&self->moved, CLOCK_MONOTONIC, &until) != 0) {
+        if (errno != ETIMEDOUT)
+            continue; /* a signal came */
+        if (overtake(g, self))
+            return;
+        until.tv_sec += PG_GROUP_STALL_S;
+    }
 }
 
 static void join(struct pg_store *s, struct pg_group *g, struct pg_member *self)
 {
     sem_init(&self->moved, 0, 0);
     if (!enter(g, self))
-        while (sem_wait(&self->moved) != 0)
-            ; /* a signal came */
+        wait_to_move(g, self);
     if (!self->done)
         lead(s, g, self);
     sem_destroy(&self->moved);
