@@ -28,7 +28,7 @@ struct mass_options {
     const struct uuid *tenant; /* NULL: any */
     struct str reason;
     bool dry_run; /* counts, and changes nothing */
-    int threads;  /* that run chunks at the same time; 0 is 1 */
+    int threads;  /* that run chunks at the same time; 0 is 1, and so is any number on SQLite */
     int64_t now;
 };
 

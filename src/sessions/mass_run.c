@@ -98,11 +98,19 @@ static void *work(void *arg)
     return NULL;
 }
 
+/* Chunks that share a transaction would only keep others' writes waiting for longer. */
+static size_t threads_of(const struct mass_run *run)
+{
+    bool parallel = store_writes_in_parallel(run->s->store);
+
+    return run->options->threads < 1 || !parallel ? 1 : (size_t)run->options->threads;
+}
+
 /* The caller works too; with fewer threads than wanted it only takes longer. */
 static void work_together(struct mass_run *run)
 {
     size_t chunks = (run->n + MASS_CHUNK - 1) / MASS_CHUNK;
-    size_t wanted = run->options->threads < 1 ? 1 : (size_t)run->options->threads, started = 0;
+    size_t wanted = threads_of(run), started = 0;
     pthread_t threads[THREADS_MAX];
 
     wanted = wanted < chunks ? wanted : chunks;

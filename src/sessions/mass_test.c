@@ -263,6 +263,8 @@ static void add_strangers(struct mass_list *list, size_t n)
 
 struct progress {
     size_t calls, done, total, stop_at;
+    pthread_t caller;
+    size_t elsewhere; /* calls on other threads than the caller's */
 };
 
 static bool note_progress(size_t done, size_t total, void *context)
@@ -270,6 +272,7 @@ static bool note_progress(size_t done, size_t total, void *context)
     struct progress *p = context;
 
     p->calls++;
+    p->elsewhere += !pthread_equal(pthread_self(), p->caller);
     p->done = done;
     p->total = total;
     return p->calls != p->stop_at;
@@ -354,7 +357,7 @@ static void test_threads(void **state)
     struct scene *f = *state;
     struct mass_options options = options_of(false, NOW + 1);
     struct mass_list list = {0};
-    struct progress p = {0};
+    struct progress p = {.caller = pthread_self()};
     struct mass_totals totals;
     struct uuid ids[4];
 
@@ -372,6 +375,8 @@ static void test_threads(void **state)
         assert_int_equal(sessions_of(&list, &ids[i]), 1);
     assert_int_equal(p.calls, 4);
     assert_int_equal(p.done, 4 * MASS_CHUNK);
+    if (!f->base->postgres)
+        assert_int_equal(p.elsewhere, 0); /* each is a transaction of its own there, too */
     assert_int_equal(scene_notices(f, "sessions_revoked"), 4);
     mass_list_free(&list);
 }

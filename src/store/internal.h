@@ -73,6 +73,7 @@ enum { STORE_ROW_COLUMNS = 1 + STORE_ROW_INTS + STORE_ROW_TEXTS + STORE_ROW_BLOB
 struct store_driver {
     const char *name;
     const char *serial; /* what {{serial}} stands for */
+    bool parallel;      /* writing jobs run beside each other */
     int (*open)(const struct store_options *options, struct store **ret);
     void (*close)(struct store *s);
     int (*read)(struct store *s, store_job *job, void *arg);

@@ -199,6 +199,7 @@ static int pg_migrating(struct store_txn *t)
 const struct store_driver store_postgres = {
     .name = "postgresql",
     .serial = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    .parallel = true,
     .open = pg_open,
     .close = pg_close,
     .read = pg_read,

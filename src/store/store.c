@@ -60,6 +60,11 @@ const char *store_engine(const struct store *s)
     return s->driver->name;
 }
 
+bool store_writes_in_parallel(const struct store *s)
+{
+    return s->driver->parallel;
+}
+
 int store_schema_version(const struct store *s)
 {
     return s->schema_version;

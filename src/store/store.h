@@ -56,6 +56,9 @@ void store_close(struct store *s);
 /* "sqlite" or "postgresql". */
 const char *store_engine(const struct store *s);
 
+/* Whether writing jobs run beside each other; else those that wait share one transaction. */
+bool store_writes_in_parallel(const struct store *s);
+
 /* What of the schema is there, and what this binary brings. */
 int store_schema_version(const struct store *s);
 
