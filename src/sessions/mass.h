@@ -18,6 +18,7 @@ struct mass_result {
     struct uuid id;
     int64_t sessions; /* active ones that were (or, with dry_run, would be) ended */
     bool known;       /* there is such a user within the bound */
+    bool late;        /* one of the sessions began after now */
 };
 
 struct mass_totals {
