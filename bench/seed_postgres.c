@@ -14,7 +14,7 @@ struct sink {
 
 static const char copy_users[] =
     "COPY users (id, tenant_id, email, role, password_hash, password_changed_at,"
-    " password_temporary, disabled, failed_logins, email_status, not_before, totp_active,"
+    " password_temporary, disabled, failed_logins, email_status, totp_active,"
     " totp_last_step, created_at, updated_at) FROM STDIN";
 
 static const char copy_families[] =
@@ -80,8 +80,8 @@ static int sink_user(void *state, const struct seed_row *row)
     char line[1024], id[2 * 16 + 1];
     hex_encode(row->user.b, 16, id);
     int n = snprintf(line, sizeof line,
-                     "\\\\x%s\t\\\\x%s\t%s\tmember\t%s\t%lld\t0\t0\t0\tok\t0\t0\t0\t%lld\t%lld\n",
-                     id, s->tenant, row->email, s->hash, (long long)row->now, (long long)row->now,
+                     "\\\\x%s\t\\\\x%s\t%s\tmember\t%s\t%lld\t0\t0\t0\tok\t0\t0\t%lld\t%lld\n", id,
+                     s->tenant, row->email, s->hash, (long long)row->now, (long long)row->now,
                      (long long)row->now);
     return put(s, line, n, sizeof line);
 }

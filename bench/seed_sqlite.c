@@ -11,9 +11,9 @@ struct sink {
 
 static const char insert_user[] =
     "INSERT INTO users (id, tenant_id, email, role, password_hash, password_changed_at,"
-    " password_temporary, disabled, failed_logins, email_status, not_before, totp_active,"
+    " password_temporary, disabled, failed_logins, email_status, totp_active,"
     " totp_last_step, created_at, updated_at)"
-    " SELECT ?1, tenant_id, ?2, 'member', password_hash, ?3, 0, 0, 0, 'ok', 0, 0, 0, ?3, ?3"
+    " SELECT ?1, tenant_id, ?2, 'member', password_hash, ?3, 0, 0, 0, 'ok', 0, 0, ?3, ?3"
     " FROM users WHERE email = ?4";
 
 static const char insert_family[] =

@@ -439,7 +439,12 @@ static int change_job(struct store_txn *t, void *arg)
                                 .tenant_id = who->tenant_id,
                                 .subject_id = who->user_id,
                                 .subject = who->email};
-    return trail_append(app_of(call)->trail, t, &call->actor, &event);
+    r = trail_append(app_of(call)->trail, t, &call->actor, &event);
+    /* Again, behind the lock of the trail: a mass revocation does not wait for who holds the user.
+     */
+    if (r == 0)
+        r = session_check_alive(t, &who->session_id);
+    return r > 0 ? PROBLEM_TOKEN_REVOKED : r;
 }
 
 static int check_change(struct call *call, struct changing *c)

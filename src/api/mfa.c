@@ -35,7 +35,8 @@ static const struct field code_fields[] = {
 static const struct shape code_shape = SHAPE("CodeRequest", struct code_body, code_fields);
 
 /* Marks the session as begun with a second factor: its owner has just proved to hold it. */
-static const char raise_sql[] = "UPDATE families SET amr = $2 WHERE id = $1 AND revoked_at IS NULL";
+static const char raise_sql[] =
+    "UPDATE families SET amr = $2 WHERE id = $1 AND " SESSION_NOT_ENDED("families");
 
 struct factor {
     struct call *call;

@@ -23,7 +23,7 @@ struct housekeeping {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stopping;
-    struct uuid cursor; /* where the reaping of notices is */
+    struct uuid cursor, epochs_cursor; /* where the reaping of notices and of epochs is */
 };
 
 static int flush_failures(struct housekeeping *h)
@@ -92,6 +92,22 @@ static int reap_notices(struct housekeeping *h)
     return store_write(h->sessions->store, reap_notices_job, h);
 }
 
+static int reap_epochs_job(struct store_txn *t, void *arg)
+{
+    struct housekeeping *h = arg;
+    struct uuid cursor = h->epochs_cursor;
+    int r = user_reap_epochs(t, clock_now() - keep_families_ms, REAP_ROWS, &cursor, NULL);
+
+    if (r == 0)
+        h->epochs_cursor = cursor;
+    return r;
+}
+
+static int reap_epochs(struct housekeeping *h)
+{
+    return store_write(h->sessions->store, reap_epochs_job, h);
+}
+
 struct chore {
     const char *failing; /* what the log says when it fails */
     int64_t every_ms;
@@ -108,6 +124,7 @@ static const struct chore chores[] = {
     {"old sessions cannot be reaped", CLOCK_MINUTE, reap_families, false},
     {"old sign-in failures cannot be reaped", CLOCK_MINUTE, reap_failures, false},
     {"old notices cannot be reaped", CLOCK_MINUTE, reap_notices, false},
+    {"old ends of sessions cannot be reaped", CLOCK_MINUTE, reap_epochs, false},
 };
 enum { CHORES = sizeof chores / sizeof *chores };
 

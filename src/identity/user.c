@@ -4,8 +4,8 @@
 
 #define SELECT_USERS                                                                               \
     "SELECT id, tenant_id, email, role, password_hash, password_changed_at, password_temporary,"   \
-    " disabled, locked_at, failed_logins, email_status, not_before, totp_active, created_at,"      \
-    " updated_at, locked_until FROM users "
+    " disabled, locked_at, failed_logins, email_status, " USER_EPOCH(                              \
+        "users.id") ", totp_active, created_at, updated_at, locked_until FROM users "
 
 /* A NULL tenant means any. */
 #define OF_TENANT " AND tenant_id = coalesce($2, tenant_id)"
@@ -15,9 +15,9 @@ static const char find_email_sql[] = SELECT_USERS "WHERE email = $1" OF_TENANT;
 
 static const char insert_sql[] =
     "INSERT INTO users (id, tenant_id, email, role, password_hash, password_changed_at,"
-    " password_temporary, disabled, failed_logins, email_status, not_before, totp_active,"
+    " password_temporary, disabled, failed_logins, email_status, totp_active,"
     " totp_last_step, created_at, updated_at)"
-    " VALUES ($1, $2, $3, $4, $5, $7, $6, 0, 0, 'ok', 0, 0, 0, $7, $7)"
+    " VALUES ($1, $2, $3, $4, $5, $7, $6, 0, 0, 'ok', 0, 0, $7, $7)"
     " ON CONFLICT (email) DO NOTHING";
 
 #define LIST_REST " AND substr(email, 1, length($2)) = $2 ORDER BY id LIMIT $3"

@@ -45,10 +45,17 @@ struct user {
     int64_t locked_until;  /* when the lock passes; 0: not locked, or until it is lifted */
     int64_t failed_logins; /* consecutive, as last flushed (identity/failures.h) */
     enum email_status email_status;
-    int64_t not_before; /* families begun at or before this time are ended */
+    int64_t not_before; /* the epoch: families begun at or before this time are ended */
     bool mfa_active;
     int64_t created_at, updated_at;
 };
+
+/*
+ * SQL: the epoch of the user whose id is the expression. It only grows: rows are added to epochs,
+ * and removed when nothing can be of a time before them (user_reap_epochs).
+ */
+#define USER_EPOCH(id)                                                                             \
+    "coalesce((SELECT max(e.not_before) FROM epochs e WHERE e.user_id = " id "), 0)"
 
 /* Whether a right password lets the user in. */
 static inline bool user_may_sign_in(const struct user *u)
@@ -106,7 +113,8 @@ int user_update(struct store_txn *t, struct arena *a, const struct uuid *tenant,
                 struct user_change *ret_change);
 
 /*
- * Removes the user and all that hangs on them (codes, preferences, notices, devices, families).
+ * Removes the user and all that hangs on them (codes, preferences, notices, devices, families,
+ * epochs).
  * ret_user (in the arena) is who it was. Returns 0, USER_UNKNOWN, USER_LAST_OPERATOR or a fault.
  */
 int user_delete(struct store_txn *t, struct arena *a, const struct uuid *tenant,
@@ -132,15 +140,30 @@ int user_rehash(struct store_txn *t, const struct uuid *id, struct str old_hash,
 /* Forgets the consecutive failures after a success, unless locked. Returns 0 or a fault. */
 int user_clear_failures(struct store_txn *t, const struct uuid *id);
 
-/* Ends all families begun at or before at; never goes back. Returns 0, USER_UNKNOWN or a fault. */
-int user_set_not_before(struct store_txn *t, const struct uuid *id, int64_t at);
+/* An end of all families begun at or before not_before. */
+struct user_epoch {
+    int64_t not_before, at; /* at: when they are ended */
+    struct str reason;
+};
+
+/* The user is held (user_hold) by the caller. The epoch never goes back. Returns 0 or a fault. */
+int user_end_epoch(struct store_txn *t, const struct uuid *id, const struct user_epoch *epoch);
 
 /*
- * As above for the users in bulk_ids, of one tenant or (NULL) of any. ret_changed (may be NULL):
- * how many there are. Returns 0 or a fault.
+ * As above for the users in bulk_ids, of one tenant or (NULL) of any; they need not be held where
+ * what may begin meanwhile is looked for behind the lock of the trail (sessions/mass.c).
+ * *ret_added: how many rows that added; where it is as many as there are ids, all are users.
+ * Returns 0 or a fault.
  */
-int user_set_not_before_bulk(struct store_txn *t, const struct uuid *tenant, int64_t at,
-                             int64_t *ret_changed);
+int user_end_epoch_bulk(struct store_txn *t, const struct uuid *tenant,
+                        const struct user_epoch *epoch, int64_t *ret_added);
+
+/*
+ * Looks at the next max_rows rows of epochs after *cursor (of a user; begin with zeros), and
+ * deletes those of before a time that no family is of any more. Returns 0 or a fault.
+ */
+int user_reap_epochs(struct store_txn *t, int64_t before, int64_t max_rows, struct uuid *cursor,
+                     int64_t *ret_removed);
 
 /* Returns 0, USER_UNKNOWN or a fault. */
 int user_set_email_status(struct store_txn *t, const struct uuid *id, enum email_status status,

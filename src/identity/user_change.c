@@ -16,8 +16,9 @@ static const char update_sql[] =
     " WHERE id = $1";
 
 static const char delete_sql[] = "DELETE FROM users WHERE id = $1";
-/* Of what is a user's, only this has no reference that would take it along on PostgreSQL. */
+/* Of what is a user's, only these have no reference that would take them along. */
 static const char delete_notices_sql[] = "DELETE FROM notifications WHERE user_id = $1";
+static const char delete_epochs_sql[] = "DELETE FROM epochs WHERE user_id = $1";
 
 static const char password_sql[] =
     "UPDATE users SET password_hash = $2, password_temporary = $3, password_changed_at = $4,"
@@ -31,13 +32,20 @@ static const char rehash_sql[] =
 static const char clear_sql[] = "UPDATE users SET failed_logins = 0"
                                 " WHERE id = $1 AND failed_logins <> 0 AND locked_at IS NULL";
 
-#define NOT_BEFORE                                                                                 \
-    "UPDATE users SET not_before = CASE WHEN not_before < $1 THEN $1 ELSE not_before END WHERE "   \
-    "id "
+#define ADD_EPOCH "INSERT INTO epochs (user_id, not_before, at, reason) "
 
-static const char not_before_sql[] = NOT_BEFORE "= $2";
-static const char not_before_bulk_sql[] =
-    NOT_BEFORE "IN (SELECT id FROM bulk_ids) AND ($2 = 1 OR tenant_id = $3)";
+static const char epoch_sql[] = ADD_EPOCH "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+/* CROSS: SQLite keeps this order of loops, and adds the rows in the order of the ids. */
+static const char epoch_bulk_sql[] =
+    ADD_EPOCH "SELECT u.id, $1, $2, $3 FROM bulk_ids b CROSS JOIN users u WHERE u.id = b.id"
+              " AND ($4 = 1 OR u.tenant_id = $5) ON CONFLICT DO NOTHING";
+
+static const char nth_epoch_sql[] =
+    "SELECT user_id FROM epochs WHERE user_id > $1 ORDER BY user_id, not_before LIMIT 1 OFFSET $2";
+static const char reap_epochs_sql[] =
+    "DELETE FROM epochs WHERE user_id > $1 AND user_id <= $2 AND at < $3 AND not_before < $3"
+    " AND NOT EXISTS (SELECT 1 FROM families f WHERE f.user_id = epochs.user_id"
+    " AND f.created_at <= epochs.not_before)";
 
 static const char email_status_sql[] =
     "UPDATE users SET email_status = $2, updated_at = $3 WHERE id = $1";
@@ -131,6 +139,8 @@ int user_delete(struct store_txn *t, struct arena *a, const struct uuid *tenant,
         r = store_exec(t, delete_sql, &changed, PARAMS(P_ID(id)));
     if (r == 0)
         r = store_exec(t, delete_notices_sql, NULL, PARAMS(P_ID(id)));
+    if (r == 0)
+        r = store_exec(t, delete_epochs_sql, NULL, PARAMS(P_ID(id)));
     if (r != 0)
         return r;
     if (changed == 0)
@@ -174,17 +184,57 @@ int user_clear_failures(struct store_txn *t, const struct uuid *id)
     return store_exec(t, clear_sql, NULL, PARAMS(P_ID(id)));
 }
 
-int user_set_not_before(struct store_txn *t, const struct uuid *id, int64_t at)
-{
-    return change_one(t, not_before_sql, PARAMS(P_INT(at), P_ID(id)));
-}
-
-int user_set_not_before_bulk(struct store_txn *t, const struct uuid *tenant, int64_t at,
-                             int64_t *ret_changed)
+int user_end_epoch(struct store_txn *t, const struct uuid *id, const struct user_epoch *epoch)
 {
     return store_exec(
-        t, not_before_bulk_sql, ret_changed,
-        PARAMS(P_INT(at), P_INT(tenant ? 0 : 1), tenant ? P_ID(tenant) : P_BLOB("", 0)));
+        t, epoch_sql, NULL,
+        PARAMS(P_ID(id), P_INT(epoch->not_before), P_INT(epoch->at), P_TEXT(epoch->reason)));
+}
+
+int user_end_epoch_bulk(struct store_txn *t, const struct uuid *tenant,
+                        const struct user_epoch *epoch, int64_t *ret_added)
+{
+    return store_exec(t, epoch_bulk_sql, ret_added,
+                      PARAMS(P_INT(epoch->not_before), P_INT(epoch->at), P_TEXT(epoch->reason),
+                             P_INT(tenant ? 0 : 1), tenant ? P_ID(tenant) : P_BLOB("", 0)));
+}
+
+/* The user of the last of the next rows; past the end, the greatest id there can be. */
+static int last_of_next(struct store_txn *t, const struct uuid *cursor, int64_t max_rows,
+                        struct uuid *ret_last, bool *ret_more)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int r = store_query(t, nth_epoch_sql, &rows, PARAMS(P_ID(cursor), P_INT(max_rows - 1)));
+
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r < 0)
+        return r;
+    *ret_more = r > 0;
+    if (r > 0)
+        *ret_last = store_col_id(rows, 0);
+    else
+        memset(ret_last->b, 0xff, sizeof ret_last->b);
+    return 0;
+}
+
+int user_reap_epochs(struct store_txn *t, int64_t before, int64_t max_rows, struct uuid *cursor,
+                     int64_t *ret_removed)
+{
+    struct uuid last;
+    bool more = false;
+    int64_t removed = 0;
+    int r = last_of_next(t, cursor, max_rows, &last, &more);
+
+    if (r == 0)
+        r = store_exec(t, reap_epochs_sql, &removed,
+                       PARAMS(P_ID(cursor), P_ID(&last), P_INT(before)));
+    if (r != 0)
+        return r;
+    *cursor = more ? last : (struct uuid){{0}};
+    if (ret_removed)
+        *ret_removed = removed;
+    return 0;
 }
 
 int user_set_email_status(struct store_txn *t, const struct uuid *id, enum email_status status,

@@ -329,6 +329,20 @@ static void test_locks(void **state)
     assert_true(u.locked_at == 0 && u.locked_until == 0 && u.failed_logins == 0);
 }
 
+static int end_epoch(struct store_txn *t, const struct uuid *id, int64_t not_before)
+{
+    return user_end_epoch(t, id, &(struct user_epoch){not_before, NOW, STR("x")});
+}
+
+static int64_t end_epoch_bulk(struct store_txn *t, const struct uuid *tenant, int64_t not_before)
+{
+    int64_t added = -1;
+
+    assert_done(
+        user_end_epoch_bulk(t, tenant, &(struct user_epoch){not_before, NOW, STR("x")}, &added));
+    return added;
+}
+
 static void test_not_before(void **state)
 {
     struct identity_fixture *f = *state;
@@ -336,21 +350,18 @@ static void test_not_before(void **state)
                           uuid_new()};
     struct uuid elsewhere = uuid_new();
     struct store_txn *t = identity_begin(f);
-    int64_t changed;
 
     assert_done(store_bulk_ids(t, ids, 3)); /* first: on PostgreSQL it may start the job anew */
-    assert_done(user_set_not_before(t, &ids[0], NOW + 5));
-    assert_done(user_set_not_before(t, &ids[0], NOW));
-    assert_int_equal(user_set_not_before(t, &ids[2], NOW), USER_UNKNOWN);
-    assert_done(user_set_not_before_bulk(t, NULL, NOW + 2, &changed));
-    assert_int_equal(changed, 2);
-    assert_done(user_set_not_before_bulk(t, &f->tenant, NOW + 3, &changed));
-    assert_int_equal(changed, 2);
-    assert_done(user_set_not_before_bulk(t, &elsewhere, NOW + 9, &changed));
-    assert_int_equal(changed, 0);
+    assert_done(end_epoch(t, &ids[0], NOW + 5));
+    assert_done(end_epoch(t, &ids[0], NOW));
+    assert_done(end_epoch(t, &ids[0], NOW)); /* as it was */
+    assert_int_equal(end_epoch_bulk(t, NULL, NOW + 2), 2);
+    assert_int_equal(end_epoch_bulk(t, &f->tenant, NOW + 3), 2);
+    assert_int_equal(end_epoch_bulk(t, &f->tenant, NOW + 5), 1); /* one was there */
+    assert_int_equal(end_epoch_bulk(t, &elsewhere, NOW + 9), 0);
     identity_end(f, 0);
     assert_true(identity_read(f, &ids[0]).not_before == NOW + 5);
-    assert_true(identity_read(f, &ids[1]).not_before == NOW + 3);
+    assert_true(identity_read(f, &ids[1]).not_before == NOW + 5);
 }
 
 static void test_delete_takes_all_along(void **state)
@@ -363,6 +374,7 @@ static void test_delete_takes_all_along(void **state)
 
     assert_done(preferences_put(t, &id, &p));
     assert_done(notification_add(t, &f->tenant, &id, NOTIFICATION_NEW_DEVICE, STR("x"), NOW));
+    assert_done(end_epoch(t, &id, NOW));
     assert_int_equal(user_delete(t, &f->a, &other, &id, &gone), USER_UNKNOWN);
     assert_done(user_delete(t, &f->a, &f->tenant, &id, &gone));
     assert_true(str_eq(gone.email, STR("ada@example.com")));
@@ -370,6 +382,7 @@ static void test_delete_takes_all_along(void **state)
     identity_end(f, 0);
     assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM notifications"), 0);
     assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM preferences"), 0);
+    assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM epochs"), 0);
 }
 
 int main(void)

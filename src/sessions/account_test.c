@@ -326,6 +326,83 @@ static void test_reaping(void **state)
     assert_int_equal(scene_number(f, "SELECT count(*) FROM families"), 2);
 }
 
+/* The time and the reason are of the first end that found a session active. */
+static void test_audit_of_epochs(void **state)
+{
+    struct scene *f = *state;
+    struct uuid ada = scene_member(f, "ada");
+    static const struct {
+        int64_t began, over, ended;
+        const char *reason;
+    } cases[] = {{NOW + 30, 0, 0, ""},
+                 {NOW + 20, NOW + 40, 0, ""},
+                 {NOW + 10, 0, NOW + 15, "b"},
+                 {NOW + 2, NOW + 9, 0, ""},
+                 {NOW, 0, NOW + 5, "a"}};
+    struct overview view;
+
+    for (int i = 4; i >= 0; i--) {
+        struct session_family family = scene_begin(f, &ada, cases[i].began);
+        if (cases[i].over)
+            scene_run(f, "UPDATE families SET idle_expires_at = $1 WHERE id = $2",
+                      PARAMS(P_INT(cases[i].over), P_ID(&family.id)));
+    }
+    scene_run(f, "INSERT INTO epochs SELECT id, $1, $2, 'a' FROM users WHERE id = $3",
+              PARAMS(P_INT(NOW + 1), P_INT(NOW + 5), P_ID(&ada)));
+    scene_run(f, "INSERT INTO epochs SELECT id, $1, $1, 'b' FROM users", PARAMS(P_INT(NOW + 15)));
+    assert_done(overview_audit(f->s, &f->a, NULL, &ada, NOW + 50, &view));
+    assert_int_equal(view.active_sessions, 1);
+    assert_int_equal(view.n_families, 5);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(view.families[i].active, i == 0);
+        assert_int_equal(view.families[i].revoked_at, cases[i].ended);
+        assert_true(str_eq(view.families[i].revoked_reason, str_of(cases[i].reason)));
+    }
+}
+
+struct epochs_reaping {
+    int64_t before, removed;
+    struct uuid cursor;
+};
+
+static int reap_epochs_job(struct store_txn *t, void *arg)
+{
+    struct epochs_reaping *r = arg;
+
+    return user_reap_epochs(t, r->before, 2, &r->cursor, &r->removed);
+}
+
+/* Whole rounds, in bounded steps; what a session may still be of stays, and what is new. */
+static void test_reaping_epochs(void **state)
+{
+    static const struct uuid start;
+    struct scene *f = *state;
+    struct epochs_reaping r = {.before = NOW + 10};
+    int64_t removed = 0;
+    int steps = 0;
+
+    struct uuid ada = scene_member(f, "ada");
+    scene_member(f, "bob");
+    scene_member(f, "eve");
+    scene_begin(f, &ada, NOW + 3);
+    for (int i = 0; i < 4; i++) {
+        static const int64_t times[] = {NOW + 2, NOW + 3, NOW + 9, NOW + 10};
+        scene_end_epochs(f, times[i]);
+    }
+    do {
+        assert_done(store_write(f->node.store, reap_epochs_job, &r));
+        removed += r.removed;
+        steps++;
+    } while (!uuid_eq(&r.cursor, &start));
+    assert_int_equal(removed, 1 + 3 + 3);
+    assert_in_range(steps, 3, 6);
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM epochs"), 3 + 1 + 1);
+    scene_run(f, "DELETE FROM families", NO_PARAMS);
+    assert_done(store_write(f->node.store, reap_epochs_job, &r));
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM epochs WHERE not_before < 1000"), 0);
+    assert_int_equal(scene_read_user(f, &ada).not_before, NOW + 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +418,8 @@ int main(void)
         SCENE_BOTH(test_overview_of_sessions),
         SCENE_BOTH(test_audit),
         SCENE_BOTH(test_reaping),
+        SCENE_BOTH(test_audit_of_epochs),
+        SCENE_BOTH(test_reaping_epochs),
     };
     return FIXTURE_RUN(tests);
 }

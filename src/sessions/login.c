@@ -14,7 +14,7 @@ enum { KEY_ADDRESS = 1, KEY_ACCOUNT_MINUTE, KEY_ACCOUNT_HOUR };
 static const char insert_sql[] =
     "INSERT INTO families (id, tenant_id, user_id, generation, seed, amr, created_at, rotated_at, "
     "issued_at, expires_at, idle_expires_at, ip, user_agent) "
-    "VALUES ($1, $2, $3, 0, $4, $5, $6, $6, $6, $7, $8, $9, $10)";
+    "SELECT $1, $2, $3, 0, $4, $5, $6, $6, $6, $7, $8, $9, $10 WHERE " USER_EPOCH("$3") " <= $11";
 
 /* One address is one IPv4 address, or one IPv6 /64: a single customer holds all of it. */
 static struct limiter_key address_key(const struct in6_addr *address)
@@ -119,6 +119,12 @@ static int note_device(struct sessions *s, struct store_txn *t, struct arena *a,
                             input->now);
 }
 
+/*
+ * A mass revocation holds no users: its epochs may be there and not yet visible, whatever was read
+ * before. But it takes the lock of the trail before it looks for sessions that begin meanwhile, and
+ * so does this before it begins one. If this comes first, the revocation finds the session and ends
+ * it; if the revocation does, its epochs are visible here.
+ */
 static int insert_family(struct store_txn *t, const struct login_input *input,
                          struct login_session *session)
 {
@@ -137,11 +143,15 @@ static int insert_family(struct store_txn *t, const struct login_input *input,
                                  .expires_at = at + config->refresh_ttl_days * CLOCK_DAY,
                                  .idle_expires_at = at + config->refresh_idle_days * CLOCK_DAY};
     crypto_random(f->seed, sizeof f->seed);
-    return store_exec(t, insert_sql, NULL,
-                      PARAMS(P_ID(&f->id), P_ID(&f->tenant_id), P_ID(&f->user_id),
-                             P_BLOB(f->seed, sizeof f->seed), P_INT(f->amr), P_INT(at),
-                             P_INT(f->expires_at), P_INT(f->idle_expires_at), P_TEXT(input->ip),
-                             P_TEXT(input->user_agent)));
+    int64_t begun = 0;
+    int r = store_lock(t, STORE_LOCK_TRAIL);
+    if (r == 0)
+        r = store_exec(t, insert_sql, &begun,
+                       PARAMS(P_ID(&f->id), P_ID(&f->tenant_id), P_ID(&f->user_id),
+                              P_BLOB(f->seed, sizeof f->seed), P_INT(f->amr), P_INT(at),
+                              P_INT(f->expires_at), P_INT(f->idle_expires_at), P_TEXT(input->ip),
+                              P_TEXT(input->user_agent), P_INT(user->not_before)));
+    return r == 0 && begun == 0 ? LOGIN_REFUSED : r;
 }
 
 int login_begin(struct sessions *s, struct store_txn *t, struct arena *a,
@@ -191,7 +201,7 @@ static int recheck(struct store_txn *t, struct beginning *b)
     if (!user_may_sign_in(now) || now->password_changed_at != b->verified->password_changed_at)
         return LOGIN_REFUSED;
     /* All sessions were ended since: this sign-in is older than that and begins none. */
-    if (now->not_before != b->verified->not_before)
+    if (now->not_before > b->verified->not_before)
         return LOGIN_REFUSED;
     return now->mfa_active != b->verified->mfa_active ? LOGIN_REFUSED : 0;
 }

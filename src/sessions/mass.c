@@ -7,6 +7,23 @@
 #include "identity/notification.h"
 
 /*
+ * How a mass revocation and what happens beside it come together, on PostgreSQL; on SQLite one
+ * transaction runs at a time. To write or lock a row of each user or family would cost more than
+ * all the rest, so nothing that others hold is taken but the lock of the trail, last. The steps:
+ *
+ *  1. Sessions that began up to now are counted, and an epoch is added to each user: it ends those
+ *     sessions, and also one that began before now and is not visible yet.
+ *  2. The lock of the trail. Whoever begins a session takes it before (sessions/login.c). One that
+ *     had it earlier has committed: its session is visible here. One that gets it later finds the
+ *     epochs, and refuses whose password was verified before.
+ *  3. So sessions that began after now (while this ran, or by a clock that is ahead) are all there,
+ *     and are ended by an epoch of their own. There are few, and ids ascend with time: only those
+ *     families are read.
+ *
+ * Another mass revocation may have counted the same sessions in step 1. It shows in the feed, where
+ * each leaves an entry behind the same lock: then this one begins again, with the lock from the
+ * start. One by one, an act on a single user or session may end a session that is counted here too.
+ *
  * bulk_ids holds the chunk. CROSS JOIN has SQLite read it first and look each user up; with JOIN
  * it may read all users instead. P_ANY is 1 for an operator, who has no bound.
  */
@@ -14,12 +31,18 @@ static const char known_sql[] = "SELECT u.id FROM bulk_ids b CROSS JOIN users u 
                                 "WHERE u.id = b.id AND ($1 = 1 OR u.tenant_id = $2)";
 static const char count_sql[] =
     "SELECT f.user_id, f.created_at FROM bulk_ids b CROSS JOIN families f WHERE f.user_id = b.id "
-    "AND f.revoked_at IS NULL AND f.expires_at > $1 AND f.idle_expires_at > $1 "
-    "AND ($2 = 1 OR f.tenant_id = $3)";
-static const char end_sql[] =
-    "UPDATE families SET revoked_at = $1, revoked_reason = $2 "
-    "WHERE user_id IN (SELECT id FROM bulk_ids) AND revoked_at IS NULL AND expires_at > $1 "
-    "AND idle_expires_at > $1 AND ($3 = 1 OR tenant_id = $4) RETURNING user_id, created_at";
+    "AND f.created_at <= $4 AND ($2 = 1 OR f.tenant_id = $3) AND " SESSION_ACTIVE("f", "$1");
+/* None of these is over: they have only begun. */
+static const char late_sql[] =
+    "SELECT f.user_id, f.created_at FROM families f WHERE f.id >= $1 AND " SESSION_NOT_ENDED("f");
+static const char end_late_sql[] =
+    "INSERT INTO epochs (user_id, not_before, at, reason) "
+    "SELECT f.user_id, max(f.created_at), $1, $3 FROM bulk_ids b CROSS JOIN families f "
+    "WHERE f.user_id = b.id AND f.id >= $2 AND " SESSION_NOT_ENDED(
+        "f") " GROUP BY f.user_id ON CONFLICT DO NOTHING";
+static const char newest_entry_sql[] = "SELECT coalesce(max(seq), 0) FROM feed";
+static const char others_sql[] =
+    "SELECT count(*) FROM feed WHERE seq > $1 AND kind = 'all' AND at <> $2";
 static const char resolve_sql[] =
     "SELECT u.email, u.id FROM bulk_texts b CROSS JOIN users u WHERE u.email = b.value "
     "AND ($1 = 1 OR u.tenant_id = $2)";
@@ -33,9 +56,14 @@ struct mass_job {
     struct mass_result *results; /* in the order of ids */
     struct uuid *users;          /* those whose sessions were ended */
     size_t n_users;
-    int64_t newest; /* when the newest of the sessions began, by whichever node's clock */
+    bool alone;         /* with the lock of the trail from the start */
+    int64_t last_entry; /* of the feed, when this began */
+    int64_t newest;     /* when the newest of the sessions began, by whichever node's clock */
     struct mass_totals totals;
 };
+
+/* Another mass revocation came between: see above. */
+enum { AGAIN = 1 };
 
 static int compare_ids(const void *a, const void *b)
 {
@@ -82,55 +110,55 @@ static int find_known(struct store_txn *t, struct mass_job *j)
     return r ? r : mark_known(j, rows);
 }
 
-/* Rows of one user id a session, in any order. */
-static int count_sessions(struct mass_job *j, struct store_rows *rows)
+static void count_session(struct mass_job *j, struct mass_result *result, int64_t began)
 {
-    int r = 0;
+    j->newest = began > j->newest ? began : j->newest;
+    j->totals.users_with_sessions += result->sessions++ == 0;
+    j->totals.sessions++;
+}
 
-    while ((r = store_rows_next(rows)) == 1) {
+/* Of those who were named, what began up to a time. */
+static int count_sessions(struct store_txn *t, struct mass_job *j, int64_t until)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    const struct uuid *tenant = j->options->tenant;
+    int r =
+        store_query(t, count_sql, &rows,
+                    PARAMS(P_INT(j->options->now), P_ANY(tenant), P_TENANT(tenant), P_INT(until)));
+
+    while (r == 0 && (r = store_rows_next(rows)) == 1) {
         struct uuid id = store_col_id(rows, 0);
         struct mass_result *result = result_of(j, &id);
-        if (!result)
-            return fault_set(FAULT_STORE, "a session came back of a user who was not named");
-        int64_t began = store_col_int(rows, 1);
-        j->newest = began > j->newest ? began : j->newest;
-        j->totals.users_with_sessions += result->sessions++ == 0;
-        j->totals.sessions++;
+        r = result ? 0 : fault_set(FAULT_STORE, "a session came back of a user who was not named");
+        if (r == 0)
+            count_session(j, result, store_col_int(rows, 1));
     }
     return r;
 }
 
 static int count_only(struct store_txn *t, struct mass_job *j)
 {
-    struct store_rows *rows _cleanup_rows_ = NULL;
-    const struct uuid *tenant = j->options->tenant;
     int r = find_known(t, j);
 
-    if (r == 0)
-        r = store_query(t, count_sql, &rows,
-                        PARAMS(P_INT(j->options->now), P_ANY(tenant), P_TENANT(tenant)));
-    return r ? r : count_sessions(j, rows);
+    return r ? r : count_sessions(t, j, INT64_MAX);
 }
 
-static int end_sessions(struct store_txn *t, struct mass_job *j)
-{
-    struct store_rows *rows _cleanup_rows_ = NULL;
-    const struct mass_options *o = j->options;
-    int r = store_query(
-        t, end_sql, &rows,
-        PARAMS(P_INT(o->now), P_TEXT(o->reason), P_ANY(o->tenant), P_TENANT(o->tenant)));
-
-    return r ? r : count_sessions(j, rows);
-}
-
-/* Leaves those in bulk_ids whose sessions were ended. */
-static int keep_ended(struct store_txn *t, struct mass_job *j)
+static void list_ended(struct mass_job *j)
 {
     j->n_users = 0;
     for (size_t i = 0; i < j->n; i++)
         if (j->results[i].sessions)
             j->users[j->n_users++] = j->results[i].id;
-    return j->n_users < j->n ? store_bulk_ids(t, j->users, j->n_users) : 0;
+}
+
+static int tell_ended(struct store_txn *t, struct mass_job *j)
+{
+    list_ended(j);
+    int r = j->n_users < j->n ? store_bulk_ids(t, j->users, j->n_users) : 0;
+    if (r || j->n_users == 0)
+        return r;
+    return notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason,
+                                 j->options->now);
 }
 
 /* The digest binds the record to exactly these users without holding a list of them. */
@@ -183,27 +211,103 @@ static void mark_all_known(struct mass_job *j)
 }
 
 /*
- * For all who were named, also those without a session: one may be about to begin. Users come
- * before families, as in every other act on an account: two at once do not wait for each other.
- * As a rule all are known; only where the count says otherwise it is asked who.
+ * For all who were named, also those without a session: one may be about to begin. As a rule all
+ * are known; only where the count says otherwise it is asked who.
  */
 static int end_epochs(struct store_txn *t, struct mass_job *j)
 {
-    int64_t changed = 0;
-    int r = user_set_not_before_bulk(t, j->options->tenant, j->options->now, &changed);
+    struct user_epoch epoch = {j->options->now, j->options->now, j->options->reason};
+    int64_t added = 0;
+    int r = user_end_epoch_bulk(t, j->options->tenant, &epoch, &added);
 
-    if (r || changed < (int64_t)j->n)
+    if (r || added < (int64_t)j->n)
         return r ? r : find_known(t, j);
     mark_all_known(j);
     return 0;
 }
 
-/* Where a session began by a clock that is ahead of this one. */
-static int end_epochs_ahead(struct store_txn *t, const struct mass_job *j)
+/* The least id of what begins after now. */
+static struct uuid floor_after(int64_t now)
 {
-    if (j->newest <= j->options->now)
-        return 0;
-    return user_set_not_before_bulk(t, j->options->tenant, j->newest, NULL);
+    struct uuid id = uuid_at(now + 1);
+
+    memset(id.b + 6, 0, sizeof id.b - 6);
+    return id;
+}
+
+/*
+ * Counts what began after now. *ret_n users of it, put to the front of users: first those, *ret_new
+ * of them, of whom nothing was ended until then.
+ */
+static int find_late(struct store_txn *t, struct mass_job *j, size_t *ret_n, size_t *ret_new)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    struct uuid after = floor_after(j->options->now);
+    size_t n = 0, fresh = 0;
+    int r = store_query(t, late_sql, &rows, PARAMS(P_ID(&after)));
+
+    while (r == 0 && (r = store_rows_next(rows)) == 1) {
+        struct uuid id = store_col_id(rows, 0);
+        struct mass_result *result = result_of(j, &id);
+        r = 0;
+        if (!result || !result->known)
+            continue;
+        if (!result->late) {
+            j->users[n++] = id;
+            if (result->sessions == 0) {
+                j->users[n - 1] = j->users[fresh];
+                j->users[fresh++] = id;
+            }
+        }
+        result->late = true;
+        count_session(j, result, store_col_int(rows, 1));
+    }
+    *ret_n = n;
+    *ret_new = fresh;
+    return r;
+}
+
+static int end_late(struct store_txn *t, struct mass_job *j)
+{
+    const struct mass_options *o = j->options;
+    struct uuid after = floor_after(o->now);
+    size_t n, fresh;
+    int r = find_late(t, j, &n, &fresh);
+
+    if (r || n == 0)
+        return r;
+    r = store_bulk_ids(t, j->users, n);
+    if (r == 0)
+        r = store_exec(t, end_late_sql, NULL,
+                       PARAMS(P_INT(o->now), P_ID(&after), P_TEXT(o->reason)));
+    if (r || fresh == 0)
+        return r;
+    if (fresh < n)
+        r = store_bulk_ids(t, j->users, fresh);
+    return r ? r : notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, o->reason, o->now);
+}
+
+static int number(struct store_txn *t, const char *sql, const struct store_param *params, size_t n,
+                  int64_t *ret)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    int r = store_query(t, sql, &rows, params, n);
+
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r < 0)
+        return r;
+    *ret = store_col_int(rows, 0);
+    return 0;
+}
+
+/* Chunks of one run have one time, and hold different users. */
+static int check_others(struct store_txn *t, const struct mass_job *j)
+{
+    int64_t others = 0;
+    int r = number(t, others_sql, PARAMS(P_INT(j->last_entry), P_INT(j->options->now)), &others);
+
+    return r ? r : others && !j->alone ? AGAIN : 0;
 }
 
 /* Also where no session was ended: an account that is cached has an epoch that is over. */
@@ -222,6 +326,19 @@ static void begin_anew(struct mass_job *j)
         j->results[i] = (struct mass_result){.id = j->ids[i]};
 }
 
+static int end_named(struct store_txn *t, struct mass_job *j)
+{
+    int r = j->alone ? store_lock(t, STORE_LOCK_TRAIL) : 0;
+
+    if (r == 0)
+        r = number(t, newest_entry_sql, NO_PARAMS, &j->last_entry);
+    if (r == 0)
+        r = count_sessions(t, j, j->options->now);
+    if (r == 0)
+        r = end_epochs(t, j);
+    return r ? r : tell_ended(t, j);
+}
+
 static int revoke_job(struct store_txn *t, void *arg)
 {
     struct mass_job *j = arg;
@@ -230,16 +347,14 @@ static int revoke_job(struct store_txn *t, void *arg)
     begin_anew(j);
     if (r || j->options->dry_run)
         return r ? r : count_only(t, j);
-    r = end_epochs(t, j);
+    r = end_named(t, j);
     if (r == 0)
-        r = end_sessions(t, j);
+        r = store_lock(t, STORE_LOCK_TRAIL);
     if (r == 0)
-        r = end_epochs_ahead(t, j);
+        r = check_others(t, j);
     if (r == 0)
-        r = keep_ended(t, j);
-    if (r == 0 && j->n_users)
-        r = notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason,
-                                  j->options->now);
+        r = end_late(t, j);
+    list_ended(j);
     if (r == 0 && j->totals.matched)
         r = feed_epochs(t, j);
     return r ? r : record(t, j);
@@ -261,6 +376,9 @@ int mass_revoke(struct sessions *s, const struct trail_actor *actor,
         qsort(sorted, n, sizeof *sorted, compare_ids);
         j.ids = sorted;
         r = store_write(s->store, revoke_job, &j);
+        j.alone = r == AGAIN;
+        if (j.alone)
+            r = store_write(s->store, revoke_job, &j);
     }
     if (r == 0 && !options->dry_run && j.totals.matched)
         gate_forget_all(s->gate);

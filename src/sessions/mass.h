@@ -10,14 +10,18 @@
 
 #include "sessions/sessions.h"
 
-/* Large enough that pages shared by many users are written once, small enough that others' writes
- * wait for about a second at most. */
-enum { MASS_CHUNK = 100000 };
+/*
+ * A long list is cut into a number of chunks, so that it can be followed and stopped; each is large
+ * enough that pages shared by many users are written once, and small enough that others' writes
+ * wait for about a second at most.
+ */
+enum { MASS_CHUNKS = 16, MASS_CHUNK_MIN = 10000, MASS_CHUNK = 100000 };
 
 struct mass_result {
     struct uuid id;
     int64_t sessions; /* active ones that were (or, with dry_run, would be) ended */
     bool known;       /* there is such a user within the bound */
+    bool late;        /* one of the sessions began after now */
 };
 
 struct mass_totals {

@@ -14,7 +14,7 @@ struct mass_run {
     const struct trail_actor *actor;
     const struct mass_options *options;
     struct mass_entry **entries;
-    size_t n;
+    size_t n, chunk;
     mass_progress *progress;
     void *context;
     pthread_mutex_t lock; /* of what follows */
@@ -36,7 +36,7 @@ static bool take(struct mass_run *run, struct chunk *c)
     pthread_mutex_lock(&run->lock);
     size_t left = run->r ? 0 : run->n - run->next;
     c->entries = run->entries + run->next;
-    c->n = left < MASS_CHUNK ? left : MASS_CHUNK;
+    c->n = left < run->chunk ? left : run->chunk;
     run->next += c->n;
     pthread_mutex_unlock(&run->lock);
     for (size_t i = 0; i < c->n; i++)
@@ -109,7 +109,7 @@ static size_t threads_of(const struct mass_run *run)
 /* The caller works too; with fewer threads than wanted it only takes longer. */
 static void work_together(struct mass_run *run)
 {
-    size_t chunks = (run->n + MASS_CHUNK - 1) / MASS_CHUNK;
+    size_t chunks = (run->n + run->chunk - 1) / run->chunk;
     size_t wanted = threads_of(run), started = 0;
     pthread_t threads[THREADS_MAX];
 
@@ -120,6 +120,13 @@ static void work_together(struct mass_run *run)
     work(run);
     for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
+}
+
+static size_t chunk_of(size_t n)
+{
+    size_t chunk = (n + MASS_CHUNKS - 1) / MASS_CHUNKS;
+
+    return chunk < MASS_CHUNK_MIN ? MASS_CHUNK_MIN : chunk < MASS_CHUNK ? chunk : MASS_CHUNK;
 }
 
 int mass_list_run(struct sessions *s, const struct trail_actor *actor,
@@ -138,6 +145,7 @@ int mass_list_run(struct sessions *s, const struct trail_actor *actor,
 
     if (r)
         return r;
+    run.chunk = chunk_of(run.n);
     pthread_mutex_init(&run.lock, NULL);
     work_together(&run);
     pthread_mutex_destroy(&run.lock);

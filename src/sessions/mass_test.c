@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "sessions/access.h"
+#include "sessions/overview.h"
 #include "sessions/scene.h"
 
 static struct mass_list read_list(const char *text)
@@ -144,6 +145,23 @@ static void pend_again(struct mass_list *list)
             list->entries[i].state = MASS_PENDING;
 }
 
+/* By the first of the revocations that found them. */
+static void expect_ended_at(struct scene *f, const char *email, int64_t at)
+{
+    struct overview view;
+    struct uuid id;
+
+    assert_done(mass_resolve(f->s, NULL, &(struct str){email, strlen(email)}, 1, &id));
+    assert_done(overview_audit(f->s, &f->a, NULL, &id, at, &view));
+    assert_int_equal(view.active_sessions, 0);
+    assert_true(view.n_families > 0);
+    for (size_t i = 0; i < view.n_families; i++) {
+        assert_false(view.families[i].active);
+        assert_int_equal(view.families[i].revoked_at, at);
+        assert_true(str_eq(view.families[i].revoked_reason, STR("breach")));
+    }
+}
+
 /* A dry run changes nothing and says what the real one then does, user by user. */
 static void test_dry_run_predicts(void **state)
 {
@@ -158,9 +176,7 @@ static void test_dry_run_predicts(void **state)
             assert_int_equal(list.entries[i].state, MASS_DONE);
             assert_int_equal(list.entries[i].sessions, sessions[i]);
         }
-        assert_int_equal(
-            scene_number(f, "SELECT count(*) FROM families WHERE revoked_at IS NOT NULL"),
-            real ? 3 : 0);
+        assert_int_equal(scene_number(f, "SELECT count(*) FROM epochs"), real ? 3 : 0);
         assert_int_equal(scene_notices(f, "sessions_revoked"), real ? 2 : 0);
         assert_int_equal(scene_number(f, "SELECT count(*) FROM feed"), real);
         assert_int_equal(scene_number(f, "SELECT count(*) FROM trail") - records, real);
@@ -170,8 +186,10 @@ static void test_dry_run_predicts(void **state)
     expect_totals(run(f, &list, false, NOW + 2), 4, 3, 1, 0, 0);
     assert_int_equal(scene_notices(f, "sessions_revoked"), 2);
     assert_int_equal(scene_number(f, "SELECT count(*) FROM feed"), 2);
-    assert_int_equal(scene_number(f, "SELECT min(not_before) FROM users"), NOW + 2);
-    assert_int_equal(scene_number(f, "SELECT max(revoked_at) FROM families"), NOW + 1);
+    assert_int_equal(scene_number(f, "SELECT min(newest) FROM (SELECT max(not_before) AS newest"
+                                     " FROM epochs GROUP BY user_id) AS of_users"),
+                     NOW + 2);
+    expect_ended_at(f, "ada@example.com", NOW + 1);
     mass_list_free(&list);
 }
 
@@ -283,7 +301,13 @@ static void test_chunks(void **state)
     static const struct {
         size_t n, chunks;
     } cases[] = {
-        {1, 1}, {MASS_CHUNK - 1, 1}, {MASS_CHUNK, 1}, {MASS_CHUNK + 1, 2}, {2 * MASS_CHUNK, 2}};
+        {1, 1},
+        {MASS_CHUNK_MIN - 1, 1},
+        {MASS_CHUNK_MIN, 1},
+        {MASS_CHUNK_MIN + 1, 2},
+        {2 * MASS_CHUNK_MIN, 2},
+        {MASS_CHUNKS * MASS_CHUNK_MIN + 1, MASS_CHUNKS},
+    };
     struct scene *f = *state;
     struct mass_options options = options_of(true, NOW);
     struct mass_totals totals;
@@ -303,7 +327,7 @@ static void test_chunks(void **state)
 }
 
 static const char many_users_sql[] =
-    "INSERT INTO users SELECT $1, tenant_id, $2, role, password_hash, 0, 0, 0, NULL, 0, 'ok', 0, "
+    "INSERT INTO users SELECT $1, tenant_id, $2, role, password_hash, 0, 0, 0, NULL, 0, 'ok', "
     "NULL, 0, 0, 0, 0, NULL FROM users WHERE email = 'ada@example.com'";
 
 static void add_user_like_ada(struct scene *f, const struct uuid *id, const char *email)
@@ -334,12 +358,12 @@ static void test_stopped_and_completed(void **state)
     scene_member(f, "ada");
     add_user_like_ada(f, &first, "first@example.com");
     add_user_like_ada(f, &last, "last@example.com");
-    add_strangers(&list, MASS_CHUNK + 1);
+    add_strangers(&list, MASS_CHUNK_MIN + 1);
     list.entries[1].id = last;
-    list.entries[MASS_CHUNK].id = first;
+    list.entries[MASS_CHUNK_MIN].id = first;
     assert_int_equal(mass_list_run(f->s, &f->actor, &options, &list, note_progress, &p, &totals),
                      MASS_STOPPED);
-    expect_totals(totals, MASS_CHUNK, 1, MASS_CHUNK - 1, 1, 1);
+    expect_totals(totals, MASS_CHUNK_MIN, 1, MASS_CHUNK_MIN - 1, 1, 1);
     assert_int_equal(sessions_of(&list, &first), 1);
     assert_int_equal(sessions_of(&list, &last), -1);
     pend_again(&list);
@@ -363,18 +387,18 @@ static void test_threads(void **state)
 
     options.threads = 3;
     scene_member(f, "ada");
-    add_strangers(&list, 4 * MASS_CHUNK);
+    add_strangers(&list, 4 * MASS_CHUNK_MIN);
     for (int i = 0; i < 4; i++) {
         ids[i] = uuid_at(NOW - 2 + i + i / 2);
         add_user_like_ada(f, &ids[i], arena_printf(&f->a, "u%d@example.com", i));
-        list.entries[i * MASS_CHUNK].id = ids[i];
+        list.entries[i * MASS_CHUNK_MIN].id = ids[i];
     }
     assert_done(mass_list_run(f->s, &f->actor, &options, &list, note_progress, &p, &totals));
-    expect_totals(totals, 4 * MASS_CHUNK, 4, 4 * MASS_CHUNK - 4, 4, 4);
+    expect_totals(totals, 4 * MASS_CHUNK_MIN, 4, 4 * MASS_CHUNK_MIN - 4, 4, 4);
     for (int i = 0; i < 4; i++)
         assert_int_equal(sessions_of(&list, &ids[i]), 1);
     assert_int_equal(p.calls, 4);
-    assert_int_equal(p.done, 4 * MASS_CHUNK);
+    assert_int_equal(p.done, 4 * MASS_CHUNK_MIN);
     if (!f->base->postgres)
         assert_int_equal(p.elsewhere, 0); /* each is a transaction of its own there, too */
     assert_int_equal(scene_notices(f, "sessions_revoked"), 4);

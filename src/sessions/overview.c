@@ -3,18 +3,24 @@
 #include "base/fault.h"
 #include "sessions/login.h"
 
+/* Of the first end of all the user's sessions that found the family active. */
+#define OF_EPOCH(column)                                                                           \
+    "(SELECT e." column " FROM epochs e WHERE e.user_id = f.user_id "                              \
+    "AND e.not_before >= f.created_at AND e.at < f.expires_at AND e.at < f.idle_expires_at "       \
+    "ORDER BY e.not_before LIMIT 1)"
 #define COLUMNS                                                                                    \
-    "id, created_at, rotated_at, expires_at, idle_expires_at, generation, revoked_at, ip, "        \
-    "user_agent, revoked_reason"
+    "f.id, f.created_at, f.rotated_at, f.expires_at, f.idle_expires_at, f.generation, "            \
+    "coalesce(f.revoked_at, " OF_EPOCH("at") "), f.ip, f.user_agent, "                             \
+                                             "CASE WHEN f.revoked_at IS NULL THEN " OF_EPOCH(      \
+                                                 "reason") " ELSE f.revoked_reason END"
 
 static const char active_sql[] =
-    "SELECT " COLUMNS " FROM families WHERE user_id = $1 AND revoked_at IS NULL "
-    "AND expires_at > $2 AND idle_expires_at > $2 AND id < $3 ORDER BY id DESC LIMIT $4";
+    "SELECT " COLUMNS " FROM families f WHERE f.user_id = $1 AND " SESSION_ACTIVE(
+        "f", "$2") " AND f.id < $3 ORDER BY f.id DESC LIMIT $4";
 static const char all_sql[] =
-    "SELECT " COLUMNS " FROM families WHERE user_id = $1 ORDER BY id DESC LIMIT $2";
+    "SELECT " COLUMNS " FROM families f WHERE f.user_id = $1 ORDER BY f.id DESC LIMIT $2";
 static const char count_active_sql[] =
-    "SELECT count(*) FROM families WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 "
-    "AND idle_expires_at > $2";
+    "SELECT count(*) FROM families f WHERE f.user_id = $1 AND " SESSION_ACTIVE("f", "$2");
 static const char count_reuse_sql[] =
     "SELECT count(*) FROM trail WHERE subject_id = $1 AND action = 'session.reuse'";
 static const char reap_sql[] =

@@ -10,14 +10,15 @@ enum { ATTEMPTS = 8 };
 static const char find_sql[] =
     "SELECT f.id, f.user_id, f.tenant_id, f.generation, f.seed, f.amr, f.created_at, f.rotated_at, "
     "f.expires_at, f.idle_expires_at, f.revoked_at, "
-    "u.email, u.role, u.disabled, u.not_before, u.email_status, u.totp_active, "
-    "u.password_temporary, u.locked_at "
-    "FROM families f JOIN users u ON u.id = f.user_id WHERE f.id = $1";
+    "u.email, u.role, u.disabled, " USER_EPOCH(
+        "u.id") ", u.email_status, u.totp_active, "
+                "u.password_temporary, u.locked_at "
+                "FROM families f JOIN users u ON u.id = f.user_id WHERE f.id = $1";
 
 static const char rotate_sql[] =
     "UPDATE families SET generation = $3, rotated_at = $4, "
     "issued_at = CASE WHEN issued_at > $4 THEN issued_at ELSE $4 END, idle_expires_at = $5, "
-    "ip = $6, user_agent = $7 WHERE id = $1 AND generation = $2 AND revoked_at IS NULL";
+    "ip = $6, user_agent = $7 WHERE id = $1 AND generation = $2 AND " SESSION_NOT_ENDED("families");
 
 struct finding {
     const struct refresh_token *token;

@@ -269,9 +269,11 @@ static void test_revoked_and_disabled(void **state)
 
     scene_run(f, "UPDATE users SET disabled = 1", NO_PARAMS);
     assert_int_equal(refresh(f, token, NOW, &grant), REFRESH_REVOKED);
-    scene_run(f, "UPDATE users SET disabled = 0, not_before = $1", PARAMS(P_INT(NOW)));
+    scene_run(f, "UPDATE users SET disabled = 0", NO_PARAMS);
+    scene_end_epochs(f, NOW);
     assert_int_equal(refresh(f, token, NOW, &grant), REFRESH_REVOKED);
-    scene_run(f, "UPDATE users SET not_before = $1", PARAMS(P_INT(NOW - 1)));
+    scene_run(f, "DELETE FROM epochs", NO_PARAMS);
+    scene_end_epochs(f, NOW - 1);
     assert_done(refresh(f, token, NOW, &grant));
     scene_run(f, "UPDATE families SET revoked_at = 1, revoked_reason = 'x'", NO_PARAMS);
     assert_int_equal(refresh(f, token_of(f, &family, 1), NOW, &grant), REFRESH_REVOKED);

@@ -4,19 +4,15 @@
 #include "base/json.h"
 #include "identity/notification.h"
 
-/* A session is active while it is neither ended nor over: the words of every statement here. */
-#define ACTIVE(now) "revoked_at IS NULL AND expires_at > " now " AND idle_expires_at > " now
+#define END_WHERE "UPDATE families SET revoked_at = $2, revoked_reason = $3 WHERE "
+#define ACTIVE SESSION_ACTIVE("families", "$2")
 
 static const char find_sql[] =
     "SELECT f.user_id, f.tenant_id, u.email, u.tenant_id FROM families f "
     "JOIN users u ON u.id = f.user_id WHERE f.id = $1";
-static const char end_one_sql[] =
-    "UPDATE families SET revoked_at = $2, revoked_reason = $3 WHERE id = $1 AND " ACTIVE(
-        "$2") " RETURNING issued_at";
-static const char end_all_sql[] =
-    "UPDATE families SET revoked_at = $2, revoked_reason = $3 WHERE user_id = $1 AND " ACTIVE("$2");
-static const char end_others_sql[] = "UPDATE families SET revoked_at = $2, revoked_reason = $3 "
-                                     "WHERE user_id = $1 AND id <> $4 AND " ACTIVE("$2");
+static const char end_one_sql[] = END_WHERE "id = $1 AND " ACTIVE " RETURNING issued_at";
+static const char end_all_sql[] = END_WHERE "user_id = $1 AND " ACTIVE;
+static const char end_others_sql[] = END_WHERE "user_id = $1 AND id <> $4 AND " ACTIVE;
 static const char newest_sql[] =
     "SELECT coalesce(max(created_at), 0) FROM families WHERE user_id = $1";
 static const char ended_at_sql[] =
@@ -187,7 +183,8 @@ int session_revoke_reused(struct sessions *s, const struct trail_actor *actor,
 }
 
 /* Past every family there is, also one that a node with a fast clock began. */
-static int end_epoch(struct store_txn *t, const struct uuid *user_id, int64_t now)
+static int end_epoch(struct store_txn *t, const struct uuid *user_id, struct str reason,
+                     int64_t now)
 {
     struct store_rows *rows _cleanup_rows_ = NULL;
     int r = store_query(t, newest_sql, &rows, PARAMS(P_ID(user_id)));
@@ -197,23 +194,31 @@ static int end_epoch(struct store_txn *t, const struct uuid *user_id, int64_t no
     if (r < 0)
         return r;
     int64_t newest = store_col_int(rows, 0);
-    return user_set_not_before(t, user_id, newest > now ? newest : now);
+    struct user_epoch epoch = {newest > now ? newest : now, now, reason};
+    return user_end_epoch(t, user_id, &epoch);
+}
+
+static int end_families(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,
+                        struct str reason, int64_t now, int64_t *ret_ended)
+{
+    if (keep)
+        return store_exec(t, end_others_sql, ret_ended,
+                          PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason), P_ID(keep)));
+    /* The user before the families, as everywhere: a sign-in holds it too while it begins one. */
+    int r = user_hold(t, user_id);
+    if (r == 0)
+        r = store_exec(t, end_all_sql, ret_ended,
+                       PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason)));
+    /* Only now: a family that an epoch has ended is none that could be ended. */
+    return r ? r : end_epoch(t, user_id, reason, now);
 }
 
 int session_end_all(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,
                     struct str reason, int64_t now, int64_t *ret_ended)
 {
     int64_t ended, horizon = session_access_horizon(now);
-    /* The user before the families, as everywhere: a sign-in holds it too while it begins one. */
-    int r = keep ? 0 : end_epoch(t, user_id, now);
+    int r = end_families(t, user_id, keep, reason, now, &ended);
 
-    if (r)
-        return r;
-    if (keep)
-        r = store_exec(t, end_others_sql, &ended,
-                       PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason), P_ID(keep)));
-    else
-        r = store_exec(t, end_all_sql, &ended, PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason)));
     /* Families for those who hold sockets of theirs; the user for who caches the account. */
     if (r == 0)
         r = feed_families_of(t, user_id, now, horizon);
@@ -226,9 +231,10 @@ int session_end_all(struct store_txn *t, const struct uuid *user_id, const struc
 
 int session_check_alive(struct store_txn *t, const struct uuid *family_id)
 {
+    static const char sql[] =
+        "SELECT 1 FROM families f WHERE f.id = $1 AND " SESSION_NOT_ENDED("f");
     struct store_rows *rows _cleanup_rows_ = NULL;
-    int r = store_query(t, "SELECT 1 FROM families WHERE id = $1 AND revoked_at IS NULL", &rows,
-                        PARAMS(P_ID(family_id)));
+    int r = store_query(t, sql, &rows, PARAMS(P_ID(family_id)));
 
     if (r == 0)
         r = store_rows_next(rows);

@@ -38,7 +38,10 @@ int session_revoke_user(struct sessions *s, const struct trail_actor *actor,
 int session_end_all(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,
                     struct str reason, int64_t now, int64_t *ret_ended);
 
-/* Whether a session has not been ended. Returns 0, REVOKE_UNKNOWN where it was, or a fault. */
+/*
+ * Whether a session has not been ended. A mass revocation holds no user: only behind the lock of
+ * the trail the answer stays true. Returns 0, REVOKE_UNKNOWN where it was ended, or a fault.
+ */
 int session_check_alive(struct store_txn *t, const struct uuid *family_id);
 
 /* Takes what was committed about a user into this node's gate, without waiting for the feed. */

@@ -185,6 +185,11 @@ int64_t scene_run(struct scene *f, const char *sql, const struct store_param *pa
     return fixture_run(f->node.store, sql, params, n);
 }
 
+void scene_end_epochs(struct scene *f, int64_t not_before)
+{
+    scene_run(f, "INSERT INTO epochs SELECT id, $1, $1, 'x' FROM users", PARAMS(P_INT(not_before)));
+}
+
 int64_t scene_number(struct scene *f, const char *sql)
 {
     return fixture_number(f->node.store, sql);

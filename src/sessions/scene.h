@@ -54,6 +54,9 @@ struct session_family scene_begin(struct scene *f, const struct uuid *user, int6
 struct session_grant scene_grant(struct scene *f, const struct session_family *family,
                                  uint32_t generation, int64_t now);
 
+/* Ends all sessions of all users that began at or before a time, by rows of epochs alone. */
+void scene_end_epochs(struct scene *f, int64_t not_before);
+
 /* Runs a statement past all that guards it. Returns how many rows it changed. */
 int64_t scene_run(struct scene *f, const char *sql, const struct store_param *params, size_t n);
 

@@ -75,6 +75,16 @@ struct encryption_secrets {
 int encryption_secrets_read(const struct config *config, struct encryption_secrets *ret);
 
 /*
+ * SQL: a family (a table or alias of families) that was not ended, neither by itself nor with all
+ * of its user; and one that is active: not ended, and not over at a time.
+ */
+#define SESSION_NOT_ENDED(f)                                                                       \
+    f ".revoked_at IS NULL AND NOT EXISTS (SELECT 1 FROM epochs e WHERE e.user_id = " f            \
+      ".user_id AND e.not_before >= " f ".created_at)"
+#define SESSION_ACTIVE(f, now)                                                                     \
+    f ".expires_at > " now " AND " f ".idle_expires_at > " now " AND " SESSION_NOT_ENDED(f)
+
+/*
  * When the access tokens issued up to now, on any node, have surely expired; of a family, now is
  * its issued_at where that lies ahead: by a clock that was put back since.
  */

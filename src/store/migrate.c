@@ -47,16 +47,30 @@ static int read_applied(struct store_txn *t, struct migration_run *run)
     return r;
 }
 
-static const char serial_mark[] = "{{serial}}", only_mark[] = "{{postgresql:", end_mark[] = ":}}";
+static const char serial_mark[] = "{{serial}}", end_mark[] = ":}}";
 
-/* A part of the script that is for PostgreSQL alone; *sql moves past it. */
-static int expand_only(const struct store_driver *driver, const char **sql, struct buf *out)
+static const struct only {
+    const struct store_driver *driver;
+    const char *mark;
+} onlys[] = {{&store_postgres, "{{postgresql:"}, {&store_sqlite, "{{sqlite:"}};
+
+static const struct only *find_only(const char *sql)
 {
-    const char *from = *sql + strlen(only_mark), *end = strstr(from, end_mark);
+    for (size_t i = 0; i < sizeof onlys / sizeof *onlys; i++)
+        if (str_has_prefix(str_of(sql), str_of(onlys[i].mark)))
+            return &onlys[i];
+    return NULL;
+}
+
+/* A part of the script that is for one engine alone; *sql moves past it. */
+static int expand_only(const struct store_driver *driver, const struct only *only, const char **sql,
+                       struct buf *out)
+{
+    const char *from = *sql + strlen(only->mark), *end = strstr(from, end_mark);
 
     if (!end)
-        return fault_set(FAULT_INTERNAL, "a migration's %s does not end", only_mark);
-    if (driver == &store_postgres)
+        return fault_set(FAULT_INTERNAL, "a migration's %s does not end", only->mark);
+    if (driver == only->driver)
         buf_add(out, from, (size_t)(end - from));
     *sql = end + strlen(end_mark);
     return 0;
@@ -70,12 +84,13 @@ static int expand(const struct store_driver *driver, const char *sql, struct buf
 
     while (r == 0 && (at = strstr(sql, "{{")) != NULL) {
         buf_add(out, sql, (size_t)(at - sql));
+        const struct only *only = find_only(at);
         sql = at;
         if (str_has_prefix(str_of(at), str_of(serial_mark))) {
             buf_add_str(out, str_of(driver->serial));
             sql += strlen(serial_mark);
-        } else if (str_has_prefix(str_of(at), str_of(only_mark))) {
-            r = expand_only(driver, &sql, out);
+        } else if (only) {
+            r = expand_only(driver, only, &sql, out);
         } else {
             r = fault_set(FAULT_INTERNAL, "a migration holds an unknown mark: %.20s", at);
         }

@@ -25,7 +25,8 @@ async function reportsOf(installation) {
     return Promise.all(names.map(async (name) => JSON.parse(await readFile(path.join(logs, name), 'utf8'))));
 }
 
-const countEnded = (installation) => number(installation, 'SELECT count(*) FROM families WHERE revoked_at IS NOT NULL');
+const countEnded = (installation) => number(installation,
+    'SELECT count(*) FROM families f WHERE EXISTS (SELECT 1 FROM epochs e WHERE e.user_id = f.user_id AND e.not_before >= f.created_at)');
 
 /*
  * Starts the command on a terminal, where it tells how far it is, and sends the signal when more

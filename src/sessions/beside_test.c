@@ -1,0 +1,201 @@
+/*
+ * What commits beside a mass revocation on PostgreSQL, in the very moment before it, or the sign-in
+ * beside it, takes the lock of the trail. On SQLite one transaction runs at a time.
+ */
+#include "sessions/mass.h"
+#include "sessions/overview.h"
+#include "sessions/scene.h"
+#include "store/internal.h"
+
+static const struct store_driver *inner;
+static int (*meanwhile)(void);
+static int outcome; /* of it */
+static struct scene *scene;
+static struct scene_node other;
+static struct uuid ada, eve, bob;
+
+static void *act(void *arg)
+{
+    outcome = meanwhile();
+    return NULL;
+}
+
+/* On a thread of its own, as a job begins no other. */
+static int lock_later(struct store_txn *t, int64_t number)
+{
+    pthread_t thread;
+
+    if (number == STORE_LOCK_TRAIL && meanwhile) {
+        int r = pthread_create(&thread, NULL, act, NULL);
+        if (r == 0)
+            r = pthread_join(thread, NULL);
+        outcome = r ? r : outcome;
+        meanwhile = NULL;
+    }
+    return inner->lock(t, number);
+}
+
+/* Ada has a session since NOW, Eve and Bob have none. */
+static void begin(void **state)
+{
+    static struct store_driver driver;
+
+    scene = *state;
+    ada = scene_member(scene, "ada");
+    eve = scene_member(scene, "eve");
+    bob = scene_member(scene, "bob");
+    scene_begin(scene, &ada, NOW);
+    other = scene_node_open(scene);
+    inner = scene->node.store->driver;
+    driver = *inner;
+    driver.lock = lock_later;
+    scene->node.store->driver = &driver;
+}
+
+static void end(void)
+{
+    assert_null(meanwhile);
+    assert_done(outcome);
+    scene->node.store->driver = inner;
+    scene_node_close(&other);
+}
+
+/* Ada and Eve by a node; Bob is not named. */
+static int revoke_by(struct scene_node *node, int64_t now, struct mass_totals *totals)
+{
+    struct mass_options options = {.reason = STR("breach"), .now = now};
+    struct uuid ids[] = {ada, eve};
+    struct mass_result results[2];
+
+    *totals = (struct mass_totals){0};
+    return mass_revoke(node->s, &scene->actor, &options, ids, 2, results, totals);
+}
+
+static struct mass_totals revoke(int64_t now)
+{
+    struct mass_totals totals;
+
+    assert_done(revoke_by(&scene->node, now, &totals));
+    return totals;
+}
+
+struct beginning {
+    struct scene_node *node;
+    struct login_input input;
+    struct login_session session;
+};
+
+static int begin_job(struct store_txn *t, void *arg)
+{
+    struct beginning *b = arg;
+
+    return login_begin(b->node->s, t, &scene->a, &b->input, &b->session);
+}
+
+static int sign_in(struct scene_node *node, const struct uuid *user, int64_t now)
+{
+    struct beginning b = {.node = node,
+                          .input = {.ip = STR("192.0.2.9"), .user_agent = STR("Tests"), .now = now},
+                          .session = {.user = scene_read_user(scene, user), .amr = JWT_AMR_PWD}};
+
+    return store_write(node->store, begin_job, &b);
+}
+
+static int64_t active(const struct uuid *user)
+{
+    struct overview view;
+
+    assert_done(overview_audit(scene->s, &scene->a, NULL, user, NOW + 100, &view));
+    return view.active_sessions;
+}
+
+static int revoke_all(void)
+{
+    struct mass_totals totals;
+    int r = revoke_by(&other, NOW + 2, &totals);
+
+    return r ? r : totals.sessions != 1;
+}
+
+/* Its time lies after that of the revocation, but its password was verified before. */
+static void test_sign_in_is_overtaken(void **state)
+{
+    begin(state);
+    meanwhile = revoke_all;
+    assert_int_equal(sign_in(&scene->node, &ada, NOW + 5), LOGIN_REFUSED);
+    assert_int_equal(active(&ada), 0);
+    assert_int_equal(scene_number(scene, "SELECT count(*) FROM families"), 1);
+    assert_int_equal(scene_records(scene, "user.login"), 1);
+    assert_done(sign_in(&scene->node, &ada, NOW + 5));
+    assert_int_equal(active(&ada), 1);
+    end();
+}
+
+static int sign_in_late(void)
+{
+    const struct uuid *users[] = {&ada, &eve, &eve, &bob};
+    int r = 0;
+
+    for (int i = 0; r == 0 && i < 4; i++)
+        r = sign_in(&other, users[i], NOW + 5 + i);
+    return r;
+}
+
+/* Sessions that begin while it runs are found, counted, ended and told. */
+static void test_sessions_begin_late(void **state)
+{
+    begin(state);
+    meanwhile = sign_in_late;
+    struct mass_totals totals = revoke(NOW + 2);
+    assert_int_equal(totals.sessions, 4);
+    assert_int_equal(totals.users_with_sessions, 2);
+    assert_int_equal(active(&ada), 0);
+    assert_int_equal(active(&eve), 0);
+    assert_int_equal(active(&bob), 1);
+    assert_int_equal(scene_read_user(scene, &ada).not_before, NOW + 5);
+    assert_int_equal(scene_read_user(scene, &eve).not_before, NOW + 7);
+    assert_int_equal(scene_notices(scene, "sessions_revoked"), 2);
+    assert_int_equal(revoke(NOW + 3).sessions, 0);
+    end();
+}
+
+static int sign_in_slowly(void)
+{
+    return sign_in(&other, &ada, NOW + 1);
+}
+
+/* One of before the revocation that becomes visible behind its count is ended all the same. */
+static void test_session_began_before(void **state)
+{
+    begin(state);
+    meanwhile = sign_in_slowly;
+    assert_int_equal(revoke(NOW + 2).sessions, 1);
+    assert_int_equal(scene_number(scene, "SELECT count(*) FROM families"), 2);
+    assert_int_equal(active(&ada), 0);
+    end();
+}
+
+/* No session is ended, and nobody is told, twice. */
+static void test_another_revocation(void **state)
+{
+    begin(state);
+    meanwhile = revoke_all;
+    struct mass_totals totals = revoke(NOW + 3);
+    assert_int_equal(totals.matched, 2);
+    assert_int_equal(totals.sessions, 0);
+    assert_int_equal(scene_notices(scene, "sessions_revoked"), 1);
+    assert_int_equal(scene_records(scene, "session.revoke_mass"), 2);
+    assert_int_equal(scene_number(scene, "SELECT count(*) FROM epochs"), 4);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_ON_POSTGRES(test_sign_in_is_overtaken, scene),
+        FIXTURE_ON_POSTGRES(test_sessions_begin_late, scene),
+        FIXTURE_ON_POSTGRES(test_session_began_before, scene),
+        FIXTURE_ON_POSTGRES(test_another_revocation, scene),
+    };
+    return FIXTURE_RUN(tests);
+}
