@@ -131,8 +131,10 @@ static void test_what_access_is_not_taken_from(void **state)
     struct fixture *f = *state;
     const struct passwd *nobody = getpwnam("nobody");
 
-    if (getuid() != 0 || !nobody)
+    if (getuid() != 0 || !nobody) {
         skip();
+        return; /* which skip does, but the analyzer cannot know */
+    }
     database(f, "", 0644);
     assert_int_equal(mkdir("data", 0700), 0);
     assert_int_equal(chown("data", nobody->pw_uid, nobody->pw_gid), 0);

@@ -107,12 +107,14 @@ static void wait_once(ares_channel channel, int64_t remaining_ms)
 {
     ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
     struct pollfd fds[ARES_GETSOCK_MAXNUM];
-    int bits = ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
+    /* Its macros shift a signed one by 31 places. */
+    unsigned readable = (unsigned)ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM),
+             writable = readable >> ARES_GETSOCK_MAXNUM;
     nfds_t n = 0;
 
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
-                               (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
+        short events =
+            (short)((readable >> i & 1 ? POLLIN : 0) | (writable >> i & 1 ? POLLOUT : 0));
         if (events)
             fds[n++] = (struct pollfd){.fd = sockets[i], .events = events};
     }
