@@ -287,25 +287,12 @@ static int end_late(struct store_txn *t, struct mass_job *j)
     return r ? r : notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, o->reason, o->now);
 }
 
-static int number(struct store_txn *t, const char *sql, const struct store_param *params, size_t n,
-                  int64_t *ret)
-{
-    struct store_rows *rows _cleanup_rows_ = NULL;
-    int r = store_query(t, sql, &rows, params, n);
-
-    if (r == 0)
-        r = store_rows_next(rows);
-    if (r < 0)
-        return r;
-    *ret = store_col_int(rows, 0);
-    return 0;
-}
-
 /* Chunks of one run have one time, and hold different users. */
 static int check_others(struct store_txn *t, const struct mass_job *j)
 {
     int64_t others = 0;
-    int r = number(t, others_sql, PARAMS(P_INT(j->last_entry), P_INT(j->options->now)), &others);
+    int r =
+        store_number(t, others_sql, &others, PARAMS(P_INT(j->last_entry), P_INT(j->options->now)));
 
     return r ? r : others && !j->alone ? AGAIN : 0;
 }
@@ -331,7 +318,7 @@ static int end_named(struct store_txn *t, struct mass_job *j)
     int r = j->alone ? store_lock(t, STORE_LOCK_TRAIL) : 0;
 
     if (r == 0)
-        r = number(t, newest_entry_sql, NO_PARAMS, &j->last_entry);
+        r = store_number(t, newest_entry_sql, &j->last_entry, NO_PARAMS);
     if (r == 0)
         r = count_sessions(t, j, j->options->now);
     if (r == 0)

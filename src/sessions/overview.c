@@ -133,28 +133,14 @@ static int read_events(struct store_txn *t, struct auditing *audit)
     return trail_list(t, &filter, 0, OVERVIEW_EVENTS_MAX, take_event, audit);
 }
 
-static int count(struct store_txn *t, const char *sql, const struct store_param *params, size_t n,
-                 int64_t *ret)
-{
-    struct store_rows *rows _cleanup_rows_ = NULL;
-    int r = store_query(t, sql, &rows, params, n);
-
-    if (r == 0)
-        r = store_rows_next(rows);
-    if (r < 0)
-        return r;
-    *ret = store_col_int(rows, 0);
-    return 0;
-}
-
 static int read_counts(struct store_txn *t, struct auditing *audit)
 {
     struct overview *v = &audit->view;
-    int r = count(t, count_active_sql, PARAMS(P_ID(audit->user_id), P_INT(audit->now)),
-                  &v->active_sessions);
+    int r = store_number(t, count_active_sql, &v->active_sessions,
+                         PARAMS(P_ID(audit->user_id), P_INT(audit->now)));
 
     if (r == 0)
-        r = count(t, count_reuse_sql, PARAMS(P_ID(audit->user_id)), &v->reuse_detections);
+        r = store_number(t, count_reuse_sql, &v->reuse_detections, PARAMS(P_ID(audit->user_id)));
     return r ? r : failures_24h(t, audit->user_id, audit->now, &v->failed_logins_24h);
 }
 

@@ -23,7 +23,7 @@ struct store_migration {
     int version;
     const char *name;
     const char *checksum; /* SHA-256 of the file, in hexadecimal */
-    const char *sql;      /* with {{serial}} and {{postgresql: ... :}} still in it */
+    const char *sql;      /* with {{serial}} and the parts for one engine still in it */
 };
 
 extern const struct store_migration store_migrations[];

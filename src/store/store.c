@@ -217,6 +217,20 @@ int store_query(struct store_txn *t, const char *sql, struct store_rows **ret_ro
     return r;
 }
 
+int store_number(struct store_txn *t, const char *sql, int64_t *ret,
+                 const struct store_param *params, size_t n)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int r = store_query(t, sql, &rows, params, n);
+
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r < 0)
+        return r;
+    *ret = r > 0 ? store_col_int(rows, 0) : 0;
+    return 0;
+}
+
 int store_lock(struct store_txn *t, enum store_lock_number number)
 {
     if (t->failed)

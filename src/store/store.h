@@ -143,6 +143,13 @@ typedef int store_reader(struct store_rows *rows, void *arg);
 int store_find(struct store *s, const char *sql, store_reader *reader, void *arg,
                const struct store_param *params, size_t n);
 
+/*
+ * Runs a statement that returns one row and reads its first column into *ret, 0 where there is no
+ * row. Returns 0 or a fault.
+ */
+int store_number(struct store_txn *t, const char *sql, int64_t *ret,
+                 const struct store_param *params, size_t n);
+
 /* Moves to the next row: 1 where there is one, 0 at the end, or a fault. */
 int store_rows_next(struct store_rows *rows);
 void store_rows_free(struct store_rows *rows);
