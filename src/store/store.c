@@ -223,8 +223,9 @@ int store_number(struct store_txn *t, const char *sql, int64_t *ret,
     _cleanup_rows_ struct store_rows *rows = NULL;
     int r = store_query(t, sql, &rows, params, n);
 
-    if (r == 0)
-        r = store_rows_next(rows);
+    if (r != 0)
+        return r;
+    r = store_rows_next(rows);
     if (r < 0)
         return r;
     *ret = r > 0 ? store_col_int(rows, 0) : 0;

@@ -145,7 +145,7 @@ int store_find(struct store *s, const char *sql, store_reader *reader, void *arg
 
 /*
  * Runs a statement that returns one row and reads its first column into *ret, 0 where there is no
- * row. Returns 0 or a fault.
+ * row. Returns 0, STORE_CONFLICT of a statement that writes, or a fault.
  */
 int store_number(struct store_txn *t, const char *sql, int64_t *ret,
                  const struct store_param *params, size_t n);
