@@ -6,6 +6,7 @@
 #define HOLDFAST_API_APP_H
 
 #include "http/dispatch.h"
+#include "mail/mail.h"
 #include "sessions/sessions.h"
 
 #include <stdatomic.h>
@@ -14,6 +15,7 @@ struct app {
     struct store *store;
     struct trail *trail;
     struct sessions *sessions;
+    struct mail *mail;
     struct dispatch *dispatch;
     _Atomic(struct http_engine *) engine; /* NULL until it serves, and while it ends */
     atomic_bool draining;                 /* SIGTERM has come: /ready says so */

@@ -56,7 +56,9 @@ static int start_app(struct server *server)
     app->store = session->store;
     app->trail = session->trail;
     app->sessions = session->sessions;
-    int r = openapi_write(api_tables, API_TABLES, &server->openapi);
+    int r = mail_new(config_current(), session->store, session->trail, &app->mail);
+    if (r == 0)
+        r = openapi_write(api_tables, API_TABLES, &server->openapi);
     app->openapi = buf_str(&server->openapi);
     if (r == 0)
         r = dispatch_new(api_tables, API_TABLES, session->sessions, app, &app->dispatch);
@@ -245,6 +247,7 @@ static void release(struct server *server)
 {
     housekeeping_stop(server->housekeeping);
     dispatch_free(server->app.dispatch);
+    mail_free(server->app.mail);
     buf_free(&server->openapi);
 }
 

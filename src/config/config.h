@@ -12,6 +12,7 @@
 
 #include <netinet/in.h>
 
+enum email_transport { EMAIL_SANDBOX, EMAIL_SMTP, EMAIL_SES, EMAIL_NONE };
 enum config_env { ENV_DEVELOPMENT, ENV_STAGING, ENV_PRODUCTION };
 
 /* An address range; IPv4 as mapped addresses. */
@@ -40,6 +41,18 @@ struct config {
     bool registration_enabled, admin_role_required, admin_mfa_required;
     bool session_revocation_enabled;
 
+    int64_t email_transport; /* enum email_transport */
+    char *email_from, *public_url;
+    char *smtp_url, *smtp_ca_file;
+    char *aws_region, *aws_access_key_id, *aws_secret_access_key, *aws_session_token;
+    char *aws_endpoint_url, *ses_configuration_set;
+    bool email_monitoring;
+    char *ses_webhook_secret, *ses_webhook_retired_secrets, *sns_topic_arns;
+    int64_t webhook_refusals_per_minute;
+    int64_t email_retention_days, soft_bounce_limit, soft_bounce_days;
+    char *dkim_selectors, *dns_server;
+    int64_t sandbox_smtp_port, sandbox_http_port, sandbox_keep;
+
     int64_t login_per_minute, login_per_hour, login_lock_after;
     int64_t access_ttl_s, refresh_grace_s, refresh_ttl_days, refresh_idle_days;
     int64_t rate_limit_per_minute;
@@ -53,6 +66,8 @@ struct config {
     size_t origin_count;
     struct config_range proxies[CONFIG_LIST_MAX];
     size_t proxy_count;
+    struct str topics[CONFIG_LIST_MAX], selectors[CONFIG_LIST_MAX];
+    size_t topic_count, selector_count;
     struct config *previous; /* what a reload superseded; readers may hold it still */
 };
 

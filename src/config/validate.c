@@ -112,12 +112,12 @@ void validate_server(const struct config *c, struct buf *problems)
     check_token("OAUTH_CLIENT_SECRET", c->oauth_client_secret, problems);
     if (*c->oauth_client_id && !*c->oauth_client_secret)
         buf_printf(problems, "OAUTH_CLIENT_SECRET: is not set, but OAUTH_CLIENT_ID is\n");
+    validate_mail(c, problems);
     if (!c->admin_role_required && c->env != ENV_DEVELOPMENT)
         buf_printf(problems, "ADMIN_ROLE_REQUIRED: false works in development only\n");
 }
 
-/* An exact origin: scheme, host, maybe a port; no path, no credentials, no wildcard. */
-static bool is_origin(struct str s)
+bool validate_origin(struct str s)
 {
     size_t scheme = str_has_prefix(s, STR("https://"))  ? 8
                     : str_has_prefix(s, STR("http://")) ? 7
@@ -145,7 +145,7 @@ static void derive_origins(struct config *c, struct buf *problems)
             part.n--;
         if (str_find(part, '*') < part.n)
             buf_printf(problems, "FRONTEND_URL: a wildcard origin is refused; name each origin\n");
-        else if (!is_origin(part))
+        else if (!validate_origin(part))
             buf_printf(problems,
                        "FRONTEND_URL: \"%.*s\" is not an origin such as "
                        "https://app.example.com (lower case)\n",
@@ -178,6 +178,7 @@ void validate_derive(struct config *c, struct buf *problems)
 {
     derive_origins(c, problems);
     derive_proxies(c, problems);
+    validate_derive_mail(c, problems);
 }
 
 int config_parse_range(struct str s, struct config_range *ret)

@@ -1,0 +1,116 @@
+#include "config/validate.h"
+
+enum { WEBHOOK_SECRET_MIN = 32, REGION_MAX = 32 };
+
+static void check_secret(const char *key, struct str value, struct buf *problems)
+{
+    if (value.n && value.n < WEBHOOK_SECRET_MIN)
+        buf_printf(problems, "%s: is shorter than %d characters\n", key, WEBHOOK_SECRET_MIN);
+}
+
+/* Outside development a guessable secret would let anyone end the mail of anyone. */
+static void check_webhooks(const struct config *c, struct buf *problems)
+{
+    struct str rest = str_of(c->ses_webhook_retired_secrets), part;
+
+    if (c->env == ENV_DEVELOPMENT)
+        return;
+    if (c->ses_webhook_secret)
+        check_secret("SES_WEBHOOK_SECRET", str_of(c->ses_webhook_secret), problems);
+    while (str_next(&rest, ',', &part))
+        check_secret("SES_WEBHOOK_RETIRED_SECRETS", str_trim(part), problems);
+}
+
+static void check_smtp(const struct config *c, struct buf *problems)
+{
+    struct str url = str_of(c->smtp_url);
+
+    if (url.n == 0 && c->email_transport == EMAIL_SMTP)
+        buf_printf(problems, "SMTP_URL: is not set, but EMAIL_TRANSPORT is smtp\n");
+    if (url.n && !str_has_prefix(url, STR("smtp://")) && !str_has_prefix(url, STR("smtps://")))
+        buf_printf(problems, "SMTP_URL: begins with neither smtp:// nor smtps://\n");
+}
+
+static bool is_region(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!(s.p[i] >= 'a' && s.p[i] <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') && s.p[i] != '-')
+            return false;
+    return s.n > 0 && s.n <= REGION_MAX;
+}
+
+static void check_aws(const struct config *c, struct buf *problems)
+{
+    if (*c->aws_region && !is_region(str_of(c->aws_region)))
+        buf_printf(problems, "AWS_REGION: is not a region such as eu-west-1\n");
+    if (!*c->aws_region && c->email_transport == EMAIL_SES)
+        buf_printf(problems, "AWS_REGION: is not set, but EMAIL_TRANSPORT is ses\n");
+    if (*c->aws_access_key_id && !*c->aws_secret_access_key)
+        buf_printf(problems, "AWS_SECRET_ACCESS_KEY: is not set, but AWS_ACCESS_KEY_ID is\n");
+    if (*c->aws_endpoint_url && c->env == ENV_PRODUCTION)
+        buf_printf(problems, "AWS_ENDPOINT_URL: is for tests, not for production\n");
+    if (*c->aws_endpoint_url && !validate_origin(str_of(c->aws_endpoint_url)))
+        buf_printf(problems, "AWS_ENDPOINT_URL: is not an origin such as http://127.0.0.1:5000\n");
+}
+
+/* Links in messages lead there, so in production they have to be of the outside, and over TLS. */
+static void check_public_url(const struct config *c, struct buf *problems)
+{
+    struct str url = str_of(c->public_url);
+    bool sends = c->email_transport == EMAIL_SMTP || c->email_transport == EMAIL_SES;
+
+    if (url.n && !validate_origin(url))
+        buf_printf(problems, "PUBLIC_URL: is not an origin such as https://holdfast.example.com\n");
+    else if (url.n && c->env == ENV_PRODUCTION && !str_has_prefix(url, STR("https://")))
+        buf_printf(problems, "PUBLIC_URL: does not begin with https://\n");
+    if (url.n == 0 && sends && c->env != ENV_DEVELOPMENT)
+        buf_printf(problems, "PUBLIC_URL: is not set, but messages are sent\n");
+}
+
+static void check_from(const struct config *c, struct buf *problems)
+{
+    struct str from = str_of(c->email_from);
+    bool sends = c->email_transport == EMAIL_SMTP || c->email_transport == EMAIL_SES;
+
+    if (str_find(from, '@') == from.n)
+        buf_printf(problems, "EMAIL_FROM: holds no address\n");
+    else if (sends && str_has_suffix(str_trim(from), STR("@localhost>")))
+        buf_printf(problems, "EMAIL_FROM: is not set to an address of yours\n");
+}
+
+void validate_mail(const struct config *c, struct buf *problems)
+{
+    check_webhooks(c, problems);
+    check_smtp(c, problems);
+    check_aws(c, problems);
+    check_public_url(c, problems);
+    check_from(c, problems);
+    if (c->email_transport == EMAIL_SANDBOX && c->env == ENV_PRODUCTION)
+        buf_printf(problems, "EMAIL_TRANSPORT: sandbox delivers nothing, so it is not for "
+                             "production; use smtp, ses or none\n");
+}
+
+static size_t derive_list(const char *key, const char *text, struct str out[CONFIG_LIST_MAX],
+                          struct buf *problems)
+{
+    struct str rest = str_of(text), part;
+    size_t n = 0;
+
+    while (str_next(&rest, ',', &part)) {
+        part = str_trim(part);
+        if (part.n == 0)
+            buf_printf(problems, "%s: an entry is empty\n", key);
+        else if (n == CONFIG_LIST_MAX)
+            buf_printf(problems, "%s: holds more than %d entries\n", key, CONFIG_LIST_MAX);
+        else
+            out[n++] = part;
+    }
+    return n;
+}
+
+void validate_derive_mail(struct config *c, struct buf *problems)
+{
+    c->topic_count = derive_list("SNS_TOPIC_ARNS", c->sns_topic_arns, c->topics, problems);
+    c->selector_count =
+        derive_list("EMAIL_DKIM_SELECTORS", c->dkim_selectors, c->selectors, problems);
+}

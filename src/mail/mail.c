@@ -1,0 +1,74 @@
+#include "mail/mail.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "crypto/init.h"
+#include "sessions/sessions.h"
+
+struct mail_event_policy mail_policy(void)
+{
+    const struct config *c = config_current();
+
+    return (struct mail_event_policy){.soft_limit = c->soft_bounce_limit,
+                                      .soft_suppress_ms = c->soft_bounce_days * CLOCK_DAY};
+}
+
+static struct str secret_of(const uint8_t key[SEAL_KEY_SIZE])
+{
+    return (struct str){(const char *)key, SEAL_KEY_SIZE};
+}
+
+static int make_keys(const struct config *config, struct mail *m)
+{
+    struct encryption_secrets secrets;
+    struct str retired[SEAL_RETIRED_MAX];
+    int r = encryption_secrets_read(config, &secrets);
+
+    for (size_t i = 0; r == 0 && i < secrets.n_retired; i++)
+        retired[i] = secret_of(secrets.retired[i]);
+    if (r == 0)
+        r = unsubscribe_keys_init(secret_of(secrets.active), retired, secrets.n_retired,
+                                  &m->unsubscribe);
+    crypto_wipe(&secrets, sizeof secrets);
+    return r;
+}
+
+static void set_public_url(const struct config *config, struct mail *m)
+{
+    struct str url = str_of(config->public_url);
+
+    if (str_has_suffix(url, STR("/")))
+        url.n--;
+    if (url.n)
+        snprintf(m->public_url, sizeof m->public_url, "%.*s", STR_ARG(url));
+    else
+        snprintf(m->public_url, sizeof m->public_url, "http://localhost:%lld",
+                 (long long)config->port);
+}
+
+int mail_new(const struct config *config, struct store *store, struct trail *trail,
+             struct mail **ret)
+{
+    struct mail *m = calloc(1, sizeof *m);
+
+    if (!m)
+        return fault_set(FAULT_MEMORY, "no memory for mail");
+    m->store = store;
+    m->trail = trail;
+    set_public_url(config, m);
+    int r = make_keys(config, m);
+    if (r) {
+        mail_free(m);
+        return r;
+    }
+    *ret = m;
+    return 0;
+}
+
+void mail_free(struct mail *m)
+{
+    if (!m)
+        return;
+    unsubscribe_keys_release(&m->unsubscribe);
+    free(m);
+}

@@ -1,0 +1,35 @@
+/*
+ * What the functions of this room share while the program runs: keys, the intake of events, the
+ * outbox, counters.
+ *
+ * Rooms: mail and below. Ownership: mail_new makes and mail_free ends what it holds, but config,
+ * store and trail are the caller's and outlive it. Threads: any; functions that take a struct mail
+ * block on the store unless their header says otherwise.
+ */
+#ifndef HOLDFAST_MAIL_MAIL_H
+#define HOLDFAST_MAIL_MAIL_H
+
+#include "config/config.h"
+#include "mail/event.h"
+#include "mail/unsubscribe.h"
+#include "store/store.h"
+#include "trail/trail.h"
+
+enum { MAIL_URL_MAX = 300 /* bytes of PUBLIC_URL, or of what stands for it */ };
+
+struct mail {
+    struct store *store;
+    struct trail *trail;
+    struct unsubscribe_keys unsubscribe;
+    char public_url[MAIL_URL_MAX + 1]; /* "https://holdfast.example.com": no slash at the end */
+};
+
+/* Keys and limits from the configuration; no thread is started. Returns 0 or a fault. */
+int mail_new(const struct config *config, struct store *store, struct trail *trail,
+             struct mail **ret);
+void mail_free(struct mail *m);
+
+/* What soft bounces lead to, by the present configuration. */
+struct mail_event_policy mail_policy(void);
+
+#endif
