@@ -1,6 +1,6 @@
 /*
  * The tables of the documents, each made from what it lists. In a document a table stands between
- * "<!-- table: NAME -->" and "<!-- end -->"; script/docs writes it, and the test compares it.
+ * "<!-- table: NAME -->" and "<!-- end -->", in the manual between comments of mdoc; script/docs writes it, and the test compares it.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -88,17 +88,36 @@ function routesTable(openapi) {
     return table(['route', 'who', 'what it does'], rows);
 }
 
+/* A list of the manual: a line a sentence, as mdoc wants it; no line begins with a dot or a quote. */
+function settingsList() {
+    const lines = (text) => text.replace(/([^.]\.) (?=[A-Z])/g, '$1\n').replaceAll('…', '...')
+        .split('\n').map((line) => line.replaceAll('\\', '\\e').replace(/^(?=[.'])/, '\\&'));
+    return settings().flatMap((s) => {
+        const facts = [s.byDefault, s.production && `in production: ${s.production}`, s.range, s.choices && `one of ${s.choices}`];
+        const known = facts.filter(Boolean).join('; ');
+        const head = s.byDefault ? 'Default: ' : 'Takes ';
+        return [`.It Ev ${s.name}`, ...lines(s.text), ...(known ? [`${head}${known}.`] : []),
+            ...(s.reload ? ['Taken over by SIGHUP.'] : [])];
+    }).join('\n');
+}
+
 /* Where each table stands. */
 export const places = [
     ['README.md', 'commands', commandsTable],
     ['README.md', 'routes', routesTable],
     ['docs/OPERATIONS.md', 'settings', settingsTable],
     ['docs/ARCHITECTURE.md', 'packages', packagesTable],
+    ['docs/holdfast.1', 'settings', settingsList],
 ];
 
+/* What a place is between. */
+function marks(file, name) {
+    return file.endsWith('.md') ? [`<!-- table: ${name} -->\n`, '\n<!-- end -->'] : [`.\\" table: ${name}\n`, '\n.\\" end'];
+}
+
 export function cut(file, name) {
-    const text = read(file), begin = `<!-- table: ${name} -->\n`;
-    const from = text.indexOf(begin) + begin.length, to = text.indexOf('\n<!-- end -->', from);
+    const text = read(file), [begin, end] = marks(file, name);
+    const from = text.indexOf(begin) + begin.length, to = text.indexOf(end, from);
     if (from < begin.length || to < 0) throw new Error(`${file} has no place for the table ${name}`);
     return { before: text.slice(0, from), table: text.slice(from, to), after: text.slice(to) };
 }
