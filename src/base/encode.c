@@ -89,3 +89,8 @@ int base64url_decode(struct str s, size_t cap, void *ret_bytes, size_t *ret_n)
     *ret_n = n;
     return 0;
 }
+
+void base64_encode(const void *bytes, size_t n, char *ret_text)
+{
+    sodium_bin2base64(ret_text, BASE64_LENGTH(n) + 1, bytes, n, sodium_base64_VARIANT_ORIGINAL);
+}

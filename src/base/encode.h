@@ -1,5 +1,6 @@
 /*
- * Text encodings of bytes: hexadecimal and base64url without padding (RFC 4648, section 5).
+ * Text encodings of bytes: hexadecimal, base64url without padding (RFC 4648, section 5), and base64
+ * with it (section 4), which is only written.
  * Rooms: any. Threads: any. Decoding is strict: one text for each byte string.
  */
 #ifndef HOLDFAST_ENCODE_H
@@ -10,6 +11,7 @@
 /* The text's length for n bytes, without a NUL. */
 #define BASE64URL_LENGTH(n) (((n)*4 + 2) / 3)
 #define HEX_LENGTH(n) ((n)*2)
+#define BASE64_LENGTH(n) (((n) + 2) / 3 * 4)
 
 /* Writes HEX_LENGTH(n) lower-case characters and a NUL. */
 void hex_encode(const void *bytes, size_t n, char *ret_text);
@@ -41,5 +43,8 @@ size_t base64url_encode(const void *bytes, size_t n, char *ret_text);
  * a part.
  */
 int base64url_decode(struct str s, size_t cap, void *ret_bytes, size_t *ret_n);
+
+/* Writes BASE64_LENGTH(n) characters, padding included, and a NUL. */
+void base64_encode(const void *bytes, size_t n, char *ret_text);
 
 #endif

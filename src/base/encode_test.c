@@ -27,6 +27,22 @@ static void encodes_the_known_vectors(void **state)
     }
 }
 
+/* RFC 4648, section 10. */
+static void writes_base64_with_its_padding(void **state)
+{
+    static const char *const vectors[][2] = {
+        {"", ""},        {"f", "Zg=="},          {"fo", "Zm8="},
+        {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}, {"\xFB\xFF", "+/8="}};
+    char text[16];
+
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        struct str plain = str_of(vectors[i][0]);
+        base64_encode(plain.p, plain.n, text);
+        assert_string_equal(text, vectors[i][1]);
+        assert_int_equal(BASE64_LENGTH(plain.n), strlen(text));
+    }
+}
+
 static void refuses_base64url_of_another_form(void **state)
 {
     static const char *const bad[] = {
@@ -88,6 +104,7 @@ static void hex(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(encodes_the_known_vectors),
+                                       cmocka_unit_test(writes_base64_with_its_padding),
                                        cmocka_unit_test(refuses_base64url_of_another_form),
                                        cmocka_unit_test(decodes_no_more_than_there_is_room_for),
                                        cmocka_unit_test(every_text_of_three_is_the_only_one),
