@@ -1,12 +1,11 @@
 #include "http/shape.h"
 
 #include "base/fault.h"
+#include "crypto/wiped_json.h"
 #include "http/shape_scan.h"
 #include "http/shape_value.h"
 
 #include <jansson.h>
-#include <malloc.h>
-#include <pthread.h>
 
 static void free_tree(json_t **tree)
 {
@@ -14,19 +13,6 @@ static void free_tree(json_t **tree)
 }
 
 #define _cleanup_tree_ __attribute__((cleanup(free_tree)))
-
-/* Bodies carry passwords and tokens: what the parser held of them is gone when it is done. */
-static void free_wiped(void *p)
-{
-    if (p)
-        explicit_bzero(p, malloc_usable_size(p));
-    free(p);
-}
-
-static void set_up_parser(void)
-{
-    json_set_alloc_funcs(malloc, free_wiped);
-}
 
 static int bind_object(const struct shape_binding *b, const struct shape *shape,
                        const struct shape_path *at, const json_t *tree, void *object);
@@ -209,11 +195,10 @@ static int check_text(const struct shape_binding *b, struct str text)
 int shape_bind_json(const struct shape *shape, struct str text, struct arena *arena,
                     const void **ret, struct shape_error *ret_error)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct shape_binding b = {arena, ret_error};
     json_error_t error;
 
-    pthread_once(&once, set_up_parser);
+    wiped_json(); /* bodies carry passwords and tokens */
     int r = check_text(&b, text);
     if (r)
         return r;
