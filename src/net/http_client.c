@@ -13,6 +13,7 @@ struct http_client {
 /* One call. */
 struct call {
     struct buf *body;
+    struct str keep;
     size_t before, head_bytes;
     bool too_large;
     struct http_client_reply reply;
@@ -69,26 +70,44 @@ static bool header_value(struct str line, struct str name, struct str *ret_value
     return true;
 }
 
-/* Seconds or a date (RFC 9110, section 10.2.3); a date that has passed is now. */
-static int64_t read_retry_after(struct str value)
+/* A date (RFC 9110, section 5.6.7) in ms since 1970; -1 where it is none. */
+static int64_t read_date(struct str value)
 {
     char text[64];
-    uint64_t seconds;
 
-    if (str_to_u64(value, INT32_MAX, &seconds) == 0)
-        return (int64_t)seconds * CLOCK_SECOND;
     if (value.n >= sizeof text || memchr(value.p, '\0', value.n))
         return -1;
     memcpy(text, value.p, value.n);
     text[value.n] = '\0';
     time_t at = curl_getdate(text, NULL);
-    if (at < 0 || at > INT64_MAX / CLOCK_SECOND)
+    return at < 0 || at > INT64_MAX / CLOCK_SECOND ? -1 : (int64_t)at * CLOCK_SECOND;
+}
+
+/* Seconds or a date (RFC 9110, section 10.2.3); a date that has passed is now. */
+static int64_t read_retry_after(struct str value)
+{
+    uint64_t seconds;
+
+    if (str_to_u64(value, INT32_MAX, &seconds) == 0)
+        return (int64_t)seconds * CLOCK_SECOND;
+    int64_t at = read_date(value);
+    if (at < 0)
         return -1;
-    int64_t wait = (int64_t)at * CLOCK_SECOND - clock_now();
+    int64_t wait = at - clock_now();
     return wait < 0 ? 0 : wait;
 }
 
-static void note_header(struct http_client_reply *reply, struct str line)
+/* The text, or "" where it is too long or holds a NUL. */
+static void keep_text(struct str value, char *ret, size_t size)
+{
+    ret[0] = '\0';
+    if (value.n >= size || memchr(value.p, '\0', value.n))
+        return;
+    memcpy(ret, value.p, value.n);
+    ret[value.n] = '\0';
+}
+
+static void note_header(struct http_client_reply *reply, struct str line, struct str keep)
 {
     struct str value;
 
@@ -96,13 +115,14 @@ static void note_header(struct http_client_reply *reply, struct str line)
         *reply = (struct http_client_reply){.retry_after_ms = -1}; /* a 1xx went before */
     } else if (header_value(line, STR("Retry-After"), &value)) {
         reply->retry_after_ms = read_retry_after(value);
+    } else if (header_value(line, STR("Date"), &value)) {
+        int64_t at = read_date(value);
+        reply->date = at < 0 ? 0 : at;
     } else if (header_value(line, STR("Content-Type"), &value)) {
-        reply->content_type[0] = '\0';
-        if (value.n < sizeof reply->content_type && !memchr(value.p, '\0', value.n)) {
-            memcpy(reply->content_type, value.p, value.n);
-            reply->content_type[value.n] = '\0';
-        }
+        keep_text(value, reply->content_type, sizeof reply->content_type);
     }
+    if (keep.n > 0 && header_value(line, keep, &value))
+        keep_text(value, reply->kept, sizeof reply->kept);
 }
 
 static size_t take_header(char *p, size_t size, size_t count, void *context)
@@ -117,7 +137,7 @@ static size_t take_header(char *p, size_t size, size_t count, void *context)
     }
     while (line.n > 0 && (line.p[line.n - 1] == '\r' || line.p[line.n - 1] == '\n'))
         line.n--;
-    note_header(&call->reply, line);
+    note_header(&call->reply, line, call->keep);
     return size * count;
 }
 
@@ -300,7 +320,8 @@ static int conclude(const struct transfer *t, CURLcode code, struct call *call)
 int http_client_call(struct http_client *c, const struct http_client_request *request,
                      struct buf *body, struct http_client_reply *ret)
 {
-    struct call call = {.body = body, .before = body->n, .reply.retry_after_ms = -1};
+    struct call call = {
+        .body = body, .keep = request->keep, .before = body->n, .reply.retry_after_ms = -1};
     CURLcode code = CURLE_OK;
 
     if (buf_fault(body))

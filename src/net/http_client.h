@@ -59,14 +59,17 @@ struct http_client_request {
     size_t header_count;
     struct str body;
     const struct http_client_aws *aws; /* NULL: not signed */
+    struct str keep;                   /* a header of the answer to keep; empty: none */
 };
 
-enum { HTTP_CLIENT_TYPE_SIZE = 128 };
+enum { HTTP_CLIENT_TYPE_SIZE = 128, HTTP_CLIENT_KEPT_SIZE = 128 };
 
 struct http_client_reply {
     int status;
-    int64_t retry_after_ms;                   /* from now (RFC 9110, section 10.2.3); -1: none */
+    int64_t retry_after_ms; /* from now (RFC 9110, section 10.2.3); -1: none */
+    int64_t date;           /* by the server's clock (section 6.6.1), ms since 1970; 0: none */
     char content_type[HTTP_CLIENT_TYPE_SIZE]; /* "" where there is none, or a longer one */
+    char kept[HTTP_CLIENT_KEPT_SIZE];         /* likewise, of the header to keep */
 };
 
 /* Outcomes of http_client_call; fault_message() says more, in words that may be shown. */

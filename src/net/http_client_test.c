@@ -546,6 +546,26 @@ static void test_content_type_length(void **state)
     close_scene(s);
 }
 
+static void test_date_and_kept_header(void **state)
+{
+    struct scene *s = open_scene();
+    struct http_client_request request = {.keep = STR("X-Kept")};
+
+    s->answer = "HTTP/1.1 103 Early Hints\r\nX-Kept: early\r\n\r\n"
+                "HTTP/1.1 400 Bad\r\nDate: Wed, 21 Oct 2015 07:28:00 GMT\r\nx-kept:  it is \r\n"
+                "X-Kept-Too: no\r\nContent-Length: 0\r\n\r\n";
+    assert_int_equal(call(s, request, "/"), 0);
+    assert_int_equal(s->reply.date, INT64_C(1445412480000));
+    assert_string_equal(s->reply.kept, "it is");
+    assert_int_equal(get(s), 0);
+    assert_string_equal(s->reply.kept, "");
+    s->answer = "HTTP/1.1 400 Bad\r\nDate: today\r\nContent-Length: 0\r\n\r\n";
+    assert_int_equal(call(s, request, "/"), 0);
+    assert_int_equal(s->reply.date, 0);
+    assert_string_equal(s->reply.kept, "");
+    close_scene(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -568,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_timeout_range),
         cmocka_unit_test(test_retry_after),
         cmocka_unit_test(test_content_type_length),
+        cmocka_unit_test(test_date_and_kept_header),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
