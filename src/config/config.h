@@ -45,6 +45,11 @@ struct config {
     char *email_from, *public_url;
     char *smtp_url, *smtp_ca_file;
     char *aws_region, *aws_access_key_id, *aws_secret_access_key, *aws_session_token;
+    char *aws_role_arn, *aws_identity_file, *aws_role_session;
+    char *aws_container_relative, *aws_container_full;
+    char *aws_container_token, *aws_container_token_file;
+    char *aws_metadata;
+    bool aws_metadata_off;
     char *aws_endpoint_url, *ses_configuration_set;
     bool email_monitoring;
     char *ses_webhook_secret, *ses_webhook_retired_secrets, *sns_topic_arns;

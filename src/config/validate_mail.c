@@ -47,6 +47,13 @@ static void check_aws(const struct config *c, struct buf *problems)
         buf_printf(problems, "AWS_REGION: is not set, but EMAIL_TRANSPORT is ses\n");
     if (*c->aws_access_key_id && !*c->aws_secret_access_key)
         buf_printf(problems, "AWS_SECRET_ACCESS_KEY: is not set, but AWS_ACCESS_KEY_ID is\n");
+    if (*c->aws_role_arn && !*c->aws_identity_file)
+        buf_printf(problems, "AWS_WEB_IDENTITY_TOKEN_FILE: is not set, but AWS_ROLE_ARN is\n");
+    if (*c->aws_container_relative && *c->aws_container_relative != '/')
+        buf_printf(problems, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: does not begin with /\n");
+    if (!validate_origin(str_of(c->aws_metadata)))
+        buf_printf(problems, "AWS_EC2_METADATA_SERVICE_ENDPOINT: is not an origin such as "
+                             "http://169.254.169.254\n");
     if (*c->aws_endpoint_url && c->env == ENV_PRODUCTION)
         buf_printf(problems, "AWS_ENDPOINT_URL: is for tests, not for production\n");
     if (*c->aws_endpoint_url && !validate_origin(str_of(c->aws_endpoint_url)))

@@ -36,7 +36,7 @@ export function commands() {
 /* { name, text, byDefault, production, range, choices, reload } a setting. */
 export function settings() {
     const page = help('serve');
-    const blocks = page.slice(page.indexOf('\nSettings ')).matchAll(/^([A-Z][A-Z_]+)\n((?: {4}.*\n?)+)/gm);
+    const blocks = page.slice(page.indexOf('\nSettings ')).matchAll(/^([A-Z][A-Z0-9_]+)\n((?: {4}.*\n?)+)/gm);
     return [...blocks].map(([, name, lines]) => {
         const [text, ...rest] = lines.trimEnd().split('\n').map((line) => line.trim());
         const facts = rest.find((line) => line.startsWith('Default:'))?.slice(9).split('; ') ?? [];
