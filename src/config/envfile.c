@@ -87,7 +87,7 @@ int envfile_parse(struct str text, const char *name, envfile_visit *visit, void 
     return r ? r : invalid ? ENVFILE_INVALID : 0;
 }
 
-static int read_all(const char *path, int fd, struct buf *out)
+int envfile_load(const char *path, int fd, struct buf *out)
 {
     char piece[4096];
     ssize_t n;
@@ -111,7 +111,7 @@ int envfile_read(const char *path, envfile_visit *visit, void *context, struct b
     if (fd < 0)
         return errno == ENOENT ? ENVFILE_ABSENT
                                : fault_errno(FAULT_IO, errno, "cannot open %s", path);
-    int r = read_all(path, fd, &text);
+    int r = envfile_load(path, fd, &text);
     close(fd);
     if (r == 0)
         r = envfile_parse(buf_str(&text), path, visit, context, problems);

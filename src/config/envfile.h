@@ -26,4 +26,7 @@ int envfile_read(const char *path, envfile_visit *visit, void *context, struct b
 int envfile_parse(struct str text, const char *name, envfile_visit *visit, void *context,
                   struct buf *problems);
 
+/* Appends what is left to read of fd, whose path stands in faults. Returns 0 or a fault. */
+int envfile_load(const char *path, int fd, struct buf *out);
+
 #endif

@@ -123,7 +123,8 @@ const struct option config_options[] = {
     SWITCH("EMAIL_MONITORING_ENABLED", email_monitoring, "true", NULL, 0,
            "false takes no events of mail, and checks no health by the hour."),
     TEXT("SES_WEBHOOK_SECRET", ses_webhook_secret, NULL, OPTION_SECRET,
-         "32 characters or more: signs plain bodies of events; empty: none are taken."),
+         "32 characters or more: signs plain bodies of events; empty: none are taken. Development "
+         "makes one."),
     TEXT("SES_WEBHOOK_RETIRED_SECRETS", ses_webhook_retired_secrets, "", OPTION_SECRET,
          "Comma-separated former SES_WEBHOOK_SECRETs that still verify."),
     TEXT("SNS_TOPIC_ARNS", sns_topic_arns, "", 0,

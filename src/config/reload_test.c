@@ -1,16 +1,9 @@
-/* What SIGHUP takes over, what it keeps, and the secrets that development makes for itself. */
+/* What SIGHUP takes over, and what it keeps. */
 #include "config/config.h"
 
 #include "base/fault.h"
 #include "config/fixture.h"
 #include "config/options.h"
-
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-enum { STARTERS = 8 };
 
 /* The tests own what they published. */
 static struct config *running(void)
@@ -159,101 +152,6 @@ static void test_unset_stays_unset(void **state)
     assert_null(config_current()->jwt_secret);
 }
 
-static void test_made_secrets(void **state)
-{
-    struct fixture *f = *state;
-    char first[129], path[100];
-    struct stat st;
-
-    assert_int_equal(fixture_load(f, NULL, true, NULL), 0);
-    snprintf(first, sizeof first, "%s", f->config->jwt_secret);
-    assert_int_equal(fixture_load(f, NULL, true, NULL), 0);
-    assert_string_equal(f->config->jwt_secret, first);
-    snprintf(path, sizeof path, "%s/data/secrets.env", f->place);
-    assert_int_equal(stat(path, &st), 0);
-    assert_int_equal(st.st_mode & 0777, 0600);
-    snprintf(path, sizeof path, "%s/data", f->place);
-    assert_int_equal(stat(path, &st), 0);
-    assert_int_equal(st.st_mode & 0777, 0700);
-    /* One that is set goes before the made one, which still fills the other. */
-    assert_int_equal(fixture_load(f, NULL, true, JWT_SECRET, NULL), 0);
-    assert_string_equal(f->config->jwt_secret, SECRET_128);
-    assert_int_equal(strlen(f->config->encryption_key), 64);
-}
-
-static void test_no_secrets_are_made_for_production(void **state)
-{
-    struct fixture *f = *state;
-    char path[100];
-
-    assert_int_equal(fixture_load(f, NULL, true, PRODUCTION, NULL), CONFIG_INVALID);
-    snprintf(path, sizeof path, "%s/data", f->place);
-    assert_int_equal(access(path, F_OK), -1);
-}
-
-static void test_damaged_secrets(void **state)
-{
-    struct fixture *f = *state;
-
-    assert_int_equal(fixture_load(f, NULL, true, NULL), 0);
-    snprintf(f->file, sizeof f->file, "%s/data/secrets.env", f->place);
-    fixture_write(f, "JWT_SECRET='hush\n");
-    assert_int_equal(fixture_load(f, NULL, true, NULL), CONFIG_INVALID);
-    assert_problem(f, "secrets.env line 1: not KEY=VALUE\n");
-    assert_null(strstr(fixture_problems(f), "hush"));
-}
-
-/* Waits for the start, loads, and writes its secrets into the pipe. */
-static void start_one(struct fixture *f, int start, int result)
-{
-    char go;
-
-    if (read(start, &go, 1) != 0 || fixture_load(f, NULL, true, NULL) != 0)
-        _exit(1);
-    if (write(result, f->config->jwt_secret, 128) != 128 ||
-        write(result, f->config->encryption_key, 64) != 64)
-        _exit(1);
-    _exit(0);
-}
-
-/* Processes that start at once end up with the same secrets, and leave nothing behind. */
-static void test_started_at_once(void **state)
-{
-    struct fixture *f = *state;
-    int start[2], results[STARTERS][2];
-    char secrets[STARTERS][192], command[100];
-
-    assert_int_equal(pipe(start), 0);
-    for (int i = 0; i < STARTERS; i++) {
-        assert_int_equal(pipe(results[i]), 0);
-        pid_t pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-            close(start[1]);
-            start_one(f, start[0], results[i][1]);
-        }
-        close(results[i][1]);
-    }
-    close(start[0]);
-    close(start[1]); /* all of them read the end at once */
-    for (int i = 0; i < STARTERS; i++) {
-        size_t n = 0;
-        ssize_t got;
-        while (n < 192 && (got = read(results[i][0], secrets[i] + n, 192 - n)) > 0)
-            n += (size_t)got;
-        assert_int_equal(n, 192);
-        assert_memory_equal(secrets[i], secrets[0], 192);
-        close(results[i][0]);
-    }
-    for (int i = 0, status; i < STARTERS; i++) {
-        assert_true(wait(&status) > 0);
-        assert_int_equal(status, 0);
-    }
-    snprintf(command, sizeof command, "test \"$(ls '%s/data')\" = secrets.env", f->place);
-    assert_int_equal(system(command), 0);
-}
-
-#define WITH_PLACE(f) cmocka_unit_test_setup_teardown(f, fixture_init, fixture_release)
 #define PUBLISHED(f) cmocka_unit_test_setup_teardown(f, publish, withdraw)
 
 int main(void)
@@ -265,10 +163,6 @@ int main(void)
         PUBLISHED(test_each_row),
         PUBLISHED(test_invalid_changes_nothing),
         cmocka_unit_test_setup_teardown(test_unset_stays_unset, fixture_init, withdraw),
-        WITH_PLACE(test_made_secrets),
-        WITH_PLACE(test_no_secrets_are_made_for_production),
-        WITH_PLACE(test_damaged_secrets),
-        WITH_PLACE(test_started_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 
 #include "base/encode.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "config/envfile.h"
 #include "config/modes.h"
 #include "config/options.h"
@@ -9,15 +10,41 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_MAX_BYTES = 4096, JWT_BYTES = 64, ENCRYPTION_BYTES = 32 };
+enum { PATH_MAX_BYTES = 4096, BYTES_MAX = 64, FILE_MAX = 1024 * 1024 };
+
+/* What development makes for itself. The file of an earlier version may lack some. */
+static const struct made {
+    const char *key;
+    size_t bytes;
+    bool needed; /* without it nothing starts */
+} made[] = {
+    {"JWT_SECRET", 64, true},
+    {"ENCRYPTION_KEY", 32, true},
+    {"SES_WEBHOOK_SECRET", 32, false},
+};
+enum { MADE = sizeof made / sizeof *made };
 
 struct fill {
     struct config *c;
     struct buf *problems;
 };
+
+static const char *value_of(struct config *c, const char *key)
+{
+    return *option_text(option_find(str_of(key)), c);
+}
+
+static bool lacks(struct config *c, bool needed)
+{
+    for (size_t i = 0; i < MADE; i++)
+        if ((made[i].needed || !needed) && !value_of(c, made[i].key))
+            return true;
+    return false;
+}
 
 static int take(void *context, struct str key, struct str value, int line)
 {
@@ -32,8 +59,8 @@ static int take(void *context, struct str key, struct str value, int line)
 
 static void add_secret(struct buf *out, const char *key, size_t bytes)
 {
-    uint8_t secret[JWT_BYTES];
-    char text[HEX_LENGTH(JWT_BYTES) + 1];
+    uint8_t secret[BYTES_MAX];
+    char text[HEX_LENGTH(BYTES_MAX) + 1];
 
     randombytes_buf(secret, bytes);
     hex_encode(secret, bytes, text);
@@ -54,40 +81,109 @@ static int write_file(int fd, const char *path, struct str text)
     return fsync(fd) ? fault_errno(FAULT_IO, errno, "cannot sync %s", path) : 0;
 }
 
-/* Writes the secrets beside path and links them there, so that path never holds half of them. */
-static int make_file(const char *path)
+/* What is there, as it is, and whose it is; nothing where there is no file. */
+static int read_present(const char *path, struct modes_owner *owner, struct buf *out)
 {
-    _cleanup_buf_ struct buf text = buf_secret(1024);
-    char temporary[PATH_MAX_BYTES + 8];
+    struct stat s;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = 0;
 
-    snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-    int fd = mkstemp(temporary);
     if (fd < 0)
-        return fault_errno(FAULT_IO, errno, "cannot make %s", temporary);
-    buf_printf(&text, "# Made for development. Production sets these in its environment.\n");
-    add_secret(&text, "JWT_SECRET", JWT_BYTES);
-    add_secret(&text, "ENCRYPTION_KEY", ENCRYPTION_BYTES);
-    int r = buf_fault(&text) ? buf_fault(&text) : write_file(fd, temporary, buf_str(&text));
+        return errno == ENOENT ? 0 : fault_errno(FAULT_IO, errno, "cannot complete %s", path);
+    if (fstat(fd, &s))
+        r = fault_errno(FAULT_IO, errno, "cannot look at %s", path);
+    else if (!S_ISREG(s.st_mode))
+        r = fault_set(FAULT_IO, "cannot complete %s: it is no file", path);
+    else
+        r = envfile_load(path, fd, out);
     close(fd);
-    if (r == 0 && link(temporary, path) && errno != EEXIST)
+    if (r == 0)
+        *owner = (struct modes_owner){s.st_uid, s.st_gid, s.st_uid != geteuid()};
+    if (r == 0 && out->n && out->p[out->n - 1] != '\n')
+        buf_add_char(out, '\n');
+    return r ? r : buf_fault(out);
+}
+
+static void add_missing(struct config *c, struct buf *out)
+{
+    if (out->n == 0)
+        buf_printf(out, "# Made for development. Production sets these in its environment.\n");
+    for (size_t i = 0; i < MADE; i++)
+        if (!value_of(c, made[i].key))
+            add_secret(out, made[i].key, made[i].bytes);
+}
+
+/* Puts a whole file in the place of the one that is there, or of none: never half of one. */
+static int replace(const char *path, const struct modes_owner *owner, struct str text)
+{
+    char fresh[PATH_MAX_BYTES + 8];
+
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    unlink(fresh); /* of one that died here; the lock is ours */
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fault_errno(FAULT_IO, errno, "cannot make %s", fresh);
+    int r = write_file(fd, fresh, text);
+    if (r == 0 && owner->foreign && fchown(fd, owner->uid, owner->gid))
+        r = fault_errno(FAULT_IO, errno, "cannot give %s away", fresh);
+    close(fd);
+    if (r == 0 && rename(fresh, path))
         r = fault_errno(FAULT_IO, errno, "cannot make %s", path);
-    unlink(temporary);
+    if (r)
+        unlink(fresh);
     return r;
 }
 
-/* Root makes them before it becomes RUN_AS_USER, who reads them again and adds the database. */
-static int make(const struct config *c, const char *path)
+/*
+ * Adds what the file lacks, under a lock: who comes second finds what the first has made. Root
+ * makes it before it becomes RUN_AS_USER, who reads it again and adds the database.
+ */
+static int complete(struct fill *f, int directory, const char *path)
+{
+    _cleanup_buf_ struct buf text = buf_secret(FILE_MAX);
+    struct modes_owner owner = modes_owner(f->c);
+
+    if (flock(directory, LOCK_EX))
+        return fault_errno(FAULT_IO, errno, "cannot lock %s", f->c->data_dir);
+    int r = envfile_read(path, take, f, f->problems);
+    if (r < 0 || r == ENVFILE_INVALID || !lacks(f->c, false))
+        return r == ENVFILE_ABSENT ? 0 : r;
+    r = read_present(path, &owner, &text);
+    if (r)
+        return r;
+    add_missing(f->c, &text);
+    r = buf_fault(&text) ? buf_fault(&text) : replace(path, &owner, buf_str(&text));
+    if (r == 0 && fsync(directory))
+        r = fault_errno(FAULT_IO, errno, "cannot sync %s", f->c->data_dir);
+    return r ? r : envfile_read(path, take, f, f->problems);
+}
+
+static int open_directory(const struct config *c, int *ret_fd)
 {
     struct modes_owner owner = modes_owner(c);
-    bool made = mkdir(c->data_dir, 0700) == 0;
+    bool fresh = mkdir(c->data_dir, 0700) == 0;
 
-    if (!made && errno != EEXIST)
+    if (!fresh && errno != EEXIST)
         return fault_errno(FAULT_IO, errno, "cannot make the directory %s", c->data_dir);
-    int r = make_file(path);
+    int r = fresh ? modes_give(&owner, c->data_dir) : 0;
+    int fd = r ? -1 : open(c->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r == 0 && fd < 0)
+        r = fault_errno(FAULT_IO, errno, "cannot open the directory %s", c->data_dir);
     if (r == 0)
-        r = modes_give(&owner, path);
-    if (r == 0 && made)
-        r = modes_give(&owner, c->data_dir);
+        *ret_fd = fd;
+    return r;
+}
+
+static int fill_from(struct fill *f, const char *path)
+{
+    int fd, r = envfile_read(path, take, f, f->problems);
+
+    if ((r && r != ENVFILE_ABSENT) || !lacks(f->c, false))
+        return r == ENVFILE_ABSENT ? 0 : r;
+    r = open_directory(f->c, &fd);
+    if (r)
+        return r;
+    r = complete(f, fd, path);
+    close(fd); /* and with it the lock */
     return r;
 }
 
@@ -96,16 +192,15 @@ int secrets_fill(struct config *c, struct buf *problems)
     struct fill f = {c, problems};
     char path[PATH_MAX_BYTES];
 
-    if (c->jwt_secret && c->encryption_key)
+    if (!lacks(c, false))
         return 0;
     int n = snprintf(path, sizeof path, "%s/secrets.env", c->data_dir);
-    if (n < 0 || (size_t)n > sizeof path - 8)
+    if (n < 0 || (size_t)n >= sizeof path)
         return fault_set(FAULT_LIMIT, "DATA_DIR is too long");
-    int r = envfile_read(path, take, &f, problems);
-    if (r == ENVFILE_ABSENT) {
-        r = make(c, path);
-        if (r == 0)
-            r = envfile_read(path, take, &f, problems);
+    int r = fill_from(&f, path);
+    if (r == FAULT_IO && !lacks(c, true)) {
+        log_warn("SES_WEBHOOK_SECRET is not set and none can be kept: %s", fault_message());
+        return 0;
     }
     return r == ENVFILE_INVALID ? CONFIG_INVALID : r;
 }

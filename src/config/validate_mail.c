@@ -1,6 +1,10 @@
 #include "config/validate.h"
 
-enum { WEBHOOK_SECRET_MIN = 32, REGION_MAX = 32 };
+enum {
+    WEBHOOK_SECRET_MIN = 32,
+    REGION_MAX = 32,
+    ORIGIN_MAX = 8 + 253 + 6 /* "https://", a name of the DNS, ":65535" */
+};
 
 static void check_secret(const char *key, struct str value, struct buf *problems)
 {
@@ -66,7 +70,9 @@ static void check_public_url(const struct config *c, struct buf *problems)
     struct str url = str_of(c->public_url);
     bool sends = c->email_transport == EMAIL_SMTP || c->email_transport == EMAIL_SES;
 
-    if (url.n && !validate_origin(url))
+    if (url.n > ORIGIN_MAX)
+        buf_printf(problems, "PUBLIC_URL: is longer than a host's name may be\n");
+    else if (url.n && !validate_origin(url))
         buf_printf(problems, "PUBLIC_URL: is not an origin such as https://holdfast.example.com\n");
     else if (url.n && c->env == ENV_PRODUCTION && !str_has_prefix(url, STR("https://")))
         buf_printf(problems, "PUBLIC_URL: does not begin with https://\n");
@@ -81,7 +87,8 @@ static void check_from(const struct config *c, struct buf *problems)
 
     if (str_find(from, '@') == from.n)
         buf_printf(problems, "EMAIL_FROM: holds no address\n");
-    else if (sends && str_has_suffix(str_trim(from), STR("@localhost>")))
+    else if (sends && (str_has_suffix(str_trim(from), STR("@localhost>")) ||
+                       str_has_suffix(str_trim(from), STR("@localhost"))))
         buf_printf(problems, "EMAIL_FROM: is not set to an address of yours\n");
 }
 

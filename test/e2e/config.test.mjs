@@ -79,6 +79,7 @@ test('development makes its secrets once, for its owner alone', async () => {
         const made = await readFile(file, 'utf8');
         assert.match(made, /^JWT_SECRET=[0-9a-f]{128}$/m);
         assert.match(made, /^ENCRYPTION_KEY=[0-9a-f]{64}$/m);
+        assert.match(made, /^SES_WEBHOOK_SECRET=[0-9a-f]{64}$/m);
         const { email } = await installation.addUser();
         const { accessToken } = await server.login(email);
         await server.restart();
