@@ -77,20 +77,24 @@ static struct str parameter_value(struct str s)
     return (struct str){s.p, n};
 }
 
-struct str message_boundary(struct str content_type)
+struct str message_parameter(struct str value, struct str name)
 {
-    static const struct str name = STR_INIT("boundary=");
-
-    if (!str_has_prefix_ci(content_type, STR("multipart/")))
-        return (struct str){NULL, 0};
-    for (size_t i = 1; i + name.n <= content_type.n; i++) {
-        if (!strchr(" \t\r\n;", content_type.p[i - 1]) ||
-            !str_has_prefix_ci(from(content_type, i), name))
+    for (size_t i = 1; i + name.n < value.n; i++) {
+        if (!strchr(" \t\r\n;", value.p[i - 1]) || value.p[i + name.n] != '=' ||
+            !str_has_prefix_ci(from(value, i), name))
             continue;
-        struct str value = parameter_value(from(content_type, i + name.n));
-        return value.n <= MESSAGE_BOUNDARY_MAX ? value : (struct str){NULL, 0};
+        return parameter_value(from(value, i + name.n + 1));
     }
     return (struct str){NULL, 0};
+}
+
+struct str message_boundary(struct str content_type)
+{
+    struct str value = {NULL, 0};
+
+    if (str_has_prefix_ci(content_type, STR("multipart/")))
+        value = message_parameter(content_type, STR("boundary"));
+    return value.n <= MESSAGE_BOUNDARY_MAX ? value : (struct str){NULL, 0};
 }
 
 /*

@@ -31,6 +31,9 @@ void message_head_read(struct str message, struct message_head *ret_head);
 /* The first field of the name, in any case; empty where there is none. */
 struct str message_field_find(const struct message_head *head, struct str name);
 
+/* A parameter of a field's value, such as "charset"; empty where it is not there. */
+struct str message_parameter(struct str value, struct str name);
+
 /* The boundary of a multipart's Content-Type; empty where it is none. */
 struct str message_boundary(struct str content_type);
 

@@ -3,6 +3,8 @@
 #include "base/fault.h"
 #include "mail/message_parts.h"
 
+#include <pthread.h>
+
 static const char insert_sql[] =
     "INSERT INTO sandbox_messages (id, at, helo, mail_from, recipients, data, size)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -44,11 +46,32 @@ static int keep_job(struct store_txn *t, void *arg)
     return r ? r : store_exec(t, trim_sql, NULL, PARAMS(P_INT(k->keep)));
 }
 
+static pthread_rwlock_t listening = PTHREAD_RWLOCK_INITIALIZER;
+static struct sandbox_listener listener;
+
+void sandbox_listen(const struct sandbox_listener *l)
+{
+    pthread_rwlock_wrlock(&listening);
+    listener = l ? *l : (struct sandbox_listener){0};
+    pthread_rwlock_unlock(&listening);
+}
+
+static void tell(const struct sandbox_message *m)
+{
+    pthread_rwlock_rdlock(&listening);
+    if (listener.told)
+        listener.told(listener.context, m);
+    pthread_rwlock_unlock(&listening);
+}
+
 int sandbox_keep(struct store *s, const struct sandbox_message *m, int64_t keep)
 {
     struct keeping keeping = {m, keep};
+    int r = store_write(s, keep_job, &keeping);
 
-    return store_write(s, keep_job, &keeping);
+    if (r == 0)
+        tell(m);
+    return r;
 }
 
 /* The row's message; its views are valid until the next row. */

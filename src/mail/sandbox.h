@@ -1,6 +1,9 @@
 /*
  * The sandbox's messages: what was sent in development, kept to be looked at instead of delivered.
  *
+ * A message's id as text is also what the sandbox, as a provider, calls it: the log's provider_id,
+ * and the messageId of the events that come back.
+ *
  * Rooms: mail and below. Ownership: strings of what is read live in the caller's arena. Threads:
  * functions that take a transaction run inside a job; sandbox_keep is called from any worker.
  */
@@ -28,10 +31,20 @@ struct sandbox_message {
 enum sandbox_outcome { SANDBOX_UNKNOWN = 1 };
 
 /*
- * Keeps a message (whose id is set) and removes the oldest beyond `keep`. Returns 0 or a fault;
- * FAULT_STORE also where an address is no text.
+ * Keeps a message (whose id is set), removes the oldest beyond `keep`, and tells the listener.
+ * Returns 0 or a fault; FAULT_STORE also where an address is no text.
  */
 int sandbox_keep(struct store *s, const struct sandbox_message *m, int64_t keep);
+
+/* Who is told of each message that this process keeps, once it is on disk; on the thread that keeps
+ * it, so told does not block. */
+struct sandbox_listener {
+    void (*told)(void *context, const struct sandbox_message *m);
+    void *context;
+};
+
+/* There is one listener, or none (NULL). When this returns, the former is told of nothing more. */
+void sandbox_listen(const struct sandbox_listener *listener);
 
 /* Newest first. */
 struct sandbox_page {

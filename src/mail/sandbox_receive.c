@@ -27,7 +27,5 @@ enum smtp_verdict sandbox_receive(void *box, const struct smtp_message *m)
         log_fault("a message cannot be kept in the sandbox", r);
         return SMTP_TRY_AGAIN;
     }
-    if (b->kept)
-        b->kept(b->context, &kept);
     return SMTP_KEPT;
 }

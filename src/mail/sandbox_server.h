@@ -52,9 +52,6 @@ void sandbox_server_stop(struct sandbox_server *s);
 struct sandbox_box {
     struct store *store;
     int64_t keep; /* the newest messages that are kept */
-    /* Told of each message that was kept; may be NULL. */
-    void (*kept)(void *context, const struct sandbox_message *m);
-    void *context;
 };
 
 /* A `take` that keeps messages in the store of a struct sandbox_box. */

@@ -227,7 +227,7 @@ static void test_kinds(void **state)
     assert_int_equal(sandbox_kind_parse(STR("subject"), &kind), 1);
 }
 
-static void count_kept(void *context, const struct sandbox_message *m)
+static void count_told(void *context, const struct sandbox_message *m)
 {
     *(int *)context += str_eq(m->to, STR("b@y.test\nc@y.test\n"));
 }
@@ -236,22 +236,29 @@ static void count_kept(void *context, const struct sandbox_message *m)
 static void test_receive(void **state)
 {
     struct fixture *f = open(state);
-    int kept = 0;
-    struct sandbox_box box = {f->s, 10, count_kept, &kept};
+    int told = 0;
+    struct sandbox_box box = {f->s, 10};
+    struct sandbox_listener listener = {count_told, &told};
     const struct str to[] = {STR_INIT("b@y.test"), STR_INIT("c@y.test")};
     struct smtp_message m = {
         .helo = STR("me.test"), .from = STR(""), .to = to, .n_to = 2, .data = STR("\xFF\r\n")};
     struct asking a = {.what = LIST, .limit = 1};
 
+    sandbox_listen(&listener);
     assert_int_equal(sandbox_receive(&box, &m), SMTP_KEPT);
-    assert_int_equal(kept, 1);
+    assert_int_equal(told, 1);
+    sandbox_listen(NULL);
+    assert_int_equal(sandbox_receive(&box, &m), SMTP_KEPT);
+    assert_int_equal(told, 1);
+    sandbox_listen(&listener);
     assert_done(ask(f, &a));
     assert_true(str_eq(a.page.items[0].data, STR("\xFF\r\n")));
     assert_int_equal(a.page.items[0].from.n, 0);
     arena_free(&a.arena);
     fixture_run(f->s, "DROP TABLE sandbox_messages", NO_PARAMS);
     assert_int_equal(sandbox_receive(&box, &m), SMTP_TRY_AGAIN);
-    assert_int_equal(kept, 1);
+    assert_int_equal(told, 1);
+    sandbox_listen(NULL);
 }
 
 int main(void)
