@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "cli/housekeeping.h"
+#include "cli/serve_sandbox.h"
 #include "crypto/init.h"
 #include "crypto/password.h"
 #include "http/openapi.h"
@@ -25,6 +26,7 @@ struct server {
     struct buf openapi;
     struct housekeeping *housekeeping;
     struct http_engine *engine;
+    struct serve_sandbox *sandbox;
     sigset_t signals;
 };
 
@@ -108,6 +110,19 @@ static int start_engine(struct server *server)
     return r;
 }
 
+/* Its events come in through the engine, so it starts behind it and stops before it. */
+static int start_sandbox(struct server *server)
+{
+    int r = serve_sandbox_start(server->session->store, http_engine_port(server->engine),
+                                &server->sandbox);
+
+    if (r) {
+        atomic_store(&server->app.engine, NULL);
+        http_engine_stop(server->engine);
+    }
+    return r;
+}
+
 /* In development somebody must be able to begin: the password is shown once, and must be replaced.
  */
 static int bootstrap(struct server *server)
@@ -168,6 +183,7 @@ static void announce(const struct server *server)
         log_warn("running as root; set RUN_AS_USER or start as another user");
     if (!c->admin_role_required)
         log_warn("ADMIN_ROLE_REQUIRED is false: every user may administer");
+    serve_sandbox_announce(server->sandbox);
 }
 
 static void reload(const struct server *server)
@@ -234,6 +250,7 @@ static void stop(struct server *server)
 
     log_info("draining");
     give_notice(server);
+    serve_sandbox_stop(server->sandbox);
     atomic_store(&server->app.engine, NULL);
     size_t cut = http_engine_stop(engine);
     if (cut)
@@ -269,6 +286,8 @@ int server_run(struct cli *cli, struct cli_session *session)
         r = bootstrap_if_empty(&server);
     if (r == 0)
         r = start_engine(&server);
+    if (r == 0)
+        r = start_sandbox(&server);
     if (r) {
         int exit_code = cli_fault("cannot serve", r);
         release(&server);

@@ -56,6 +56,7 @@ struct config {
     int64_t webhook_refusals_per_minute;
     int64_t email_retention_days, soft_bounce_limit, soft_bounce_days;
     char *dkim_selectors, *dns_server;
+    char *sandbox_address;
     int64_t sandbox_smtp_port, sandbox_http_port, sandbox_keep;
 
     int64_t login_per_minute, login_per_hour, login_lock_after;

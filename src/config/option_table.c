@@ -141,10 +141,13 @@ const struct option config_options[] = {
          "Comma-separated DKIM selectors of the domain of EMAIL_FROM, for its check in the DNS."),
     TEXT("DNS_SERVER", dns_server, "", OPTION_RELOAD,
          "Address and port of the DNS server to ask; empty: the system's."),
+    TEXT("SANDBOX_ADDRESS", sandbox_address, "", 0,
+         "Address on which the sandbox listens, such as 0.0.0.0 in a container; empty: loopback. "
+         "Whoever reaches it reads every message."),
     NUMBER("SANDBOX_SMTP_PORT", sandbox_smtp_port, "1025", -1, 65535, 0,
-           "Port of the sandbox's SMTP on loopback; 0 takes any free one and logs it, -1 none."),
+           "Port of the sandbox's SMTP; 0 takes any free one and logs it, -1 none."),
     NUMBER("SANDBOX_HTTP_PORT", sandbox_http_port, "8025", -1, 65535, 0,
-           "Port of the sandbox's MailHog API on loopback; 0 takes any free one, -1 none."),
+           "Port of the sandbox's page and MailHog API; 0 takes any free one, -1 none."),
     NUMBER("SANDBOX_KEEP", sandbox_keep, "500", 1, 100000, OPTION_RELOAD,
            "Messages that the sandbox keeps, the newest."),
 

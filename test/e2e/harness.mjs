@@ -47,6 +47,8 @@ const defaults = {
     LOG_FORMAT: 'json',
     LOGIN_ATTEMPTS_PER_MINUTE: '100000',
     LOGIN_ATTEMPTS_PER_HOUR: '100000',
+    SANDBOX_SMTP_PORT: '0', // many servers run at once; see Server.sandbox()
+    SANDBOX_HTTP_PORT: '0',
 };
 
 const running = new Set();
@@ -313,6 +315,11 @@ export class Server {
      */
     api(method, target, options = {}) {
         return this.#request(this.port, method, target, options);
+    }
+
+    /* Where the sandbox listens: { smtpPort, httpPort }, either undefined where it goes without. */
+    sandbox() {
+        return this.waitForLine('the sandbox', ({ event }) => event === 'sandbox');
     }
 
     /* Signs in and returns the answer's body. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a C header that holds files as byte arrays: embed.py OUTPUT FILE...
 
-a/index.html becomes "static const unsigned char docs_index_html[]".
+docs/index.html becomes "static const unsigned char docs_index_html[]".
 """
 import pathlib
 import re
@@ -9,10 +9,10 @@ import sys
 
 
 def main(output, files):
-    parts = ["/* Made from the files of http/docs; included once, by http/docs_page.c. */\n"]
+    parts = ["/* Made from files of a page; included once. */\n"]
     for file in map(pathlib.Path, files):
         data = file.read_bytes()
-        name = "docs_" + re.sub(r"\W", "_", file.name)
+        name = re.sub(r"\W", "_", f"{file.resolve().parent.name}_{file.name}")
         rows = (data[i:i + 20] for i in range(0, len(data), 20))
         text = "\n".join("".join(f"{byte}," for byte in row) for row in rows)
         parts.append(f"static const unsigned char {name}[] = {{\n{text}\n}};\n")
