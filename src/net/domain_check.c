@@ -1,5 +1,6 @@
 #include "net/domain_check.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "net/dns_name.h"
 #include "net/mail_policy.h"
@@ -123,6 +124,7 @@ struct checking {
     const struct domain_check *what;
     struct arena *arena;
     struct domain_report *report;
+    int64_t deadline; /* by clock_mono; 0: none */
 };
 
 /* What strangers wrote, fit to be shown: printable ASCII, and not much of it. */
@@ -164,6 +166,21 @@ static int add(struct checking *c, enum finding f, struct str name, struct str d
     return 0;
 }
 
+/* A question may take what is left of the time. */
+static int ask(struct checking *c, struct str name, enum dns_type type, struct dns_answer *ret)
+{
+    struct dns_options options = c->what->dns;
+    int64_t most = options.timeout_ms ? options.timeout_ms : DNS_TIMEOUT_MS;
+    int64_t left = c->deadline ? c->deadline - clock_mono() : most;
+
+    if (left <= 0) {
+        fault_keep("no time was left to ask");
+        return DNS_FAILED;
+    }
+    options.timeout_ms = left < most ? left : most;
+    return dns_query(&options, name, type, c->arena, ret);
+}
+
 /* The records of prefix.name; no such name is an answer without records. */
 static int look_up(struct checking *c, const char *prefix, struct str name, enum dns_type type,
                    struct str *ret_asked, struct dns_answer *ret)
@@ -174,7 +191,7 @@ static int look_up(struct checking *c, const char *prefix, struct str name, enum
         return FAULT_MEMORY;
     *ret_asked = str_of(asked);
     *ret = (struct dns_answer){0};
-    int r = dns_query(&c->what->dns, *ret_asked, type, c->arena, ret);
+    int r = ask(c, *ret_asked, type, ret);
     return r == DNS_NONE || r == DNS_NXDOMAIN ? 0 : r;
 }
 
@@ -367,11 +384,13 @@ static bool is_good(const struct domain_check *what)
 int domain_check(const struct domain_check *what, struct arena *arena, struct domain_report *ret)
 {
     struct domain_report report = {.n = 0};
-    struct checking c = {what, arena, &report};
+    struct checking c = {what, arena, &report, 0};
     int r;
 
     if (!is_good(what))
         return DOMAIN_INVALID;
+    if (what->budget_ms)
+        c.deadline = clock_mono() + what->budget_ms;
     if ((r = check_spf(&c)) || (r = check_dkim(&c)) || (r = check_dmarc(&c)) || (r = check_mx(&c)))
         return r;
     *ret = report;

@@ -17,7 +17,8 @@ struct domain_check {
     struct str mail_from;
     const struct str *selectors; /* of DKIM: "abc" for abc._domainkey.example.com */
     size_t selector_count;
-    bool amazon_ses; /* SPF is to include amazonses.com */
+    bool amazon_ses;   /* SPF is to include amazonses.com */
+    int64_t budget_ms; /* of all questions together: later ones have no answer; 0: no bound */
 };
 
 enum domain_state {

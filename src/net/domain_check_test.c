@@ -1,5 +1,6 @@
 #include "net/domain_check.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "net/dns_fixture.h"
 
@@ -248,6 +249,31 @@ static void test_many(void **state)
         "dkim.missing dkim.missing dkim.missing dkim.missing dmarc.missing mx.missing");
 }
 
+/* What is asked when the time is over is not asked at all, and not known. */
+static void test_budget(void **state)
+{
+    struct zone_row zone[] = {{"mail.example.com", DNS_TXT, "!"},
+                              {"_dmarc.mail.example.com", DNS_TXT, "v=DMARC1; p=reject"},
+                              {NULL, DNS_A, NULL}};
+    struct dns_peer p = {.answer = zone_answer, .context = zone};
+
+    dns_peer_start(&p);
+    int64_t begun = clock_mono();
+    struct domain_check what = {.dns = {.server = str_of(p.server)},
+                                .domain = STR("mail.example.com"),
+                                .selectors = selectors,
+                                .selector_count = 2,
+                                .budget_ms = 300};
+    assert_int_equal(domain_check(&what, &arena, &report), 0);
+    /* Only the first question is waited for, and not for its usual five seconds. */
+    assert_true(clock_mono() - begun < DNS_TIMEOUT_MS);
+    int asked = p.questions;
+    expect("spf.unknown dkim.unknown dkim.unknown dmarc.unknown mx.unknown");
+    assert_int_equal(domain_report_state(&report), DOMAIN_UNKNOWN);
+    assert_true(asked <= 2);
+    dns_peer_stop(&p);
+}
+
 static void test_codes(void **state)
 {
     size_t n = 0;
@@ -265,9 +291,9 @@ static void test_codes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        unit(test_good), unit(test_empty),   unit(test_spf),   unit(test_mail_from),
-        unit(test_dkim), unit(test_dmarc),   unit(test_mx),    unit(test_unknown),
-        unit(test_many), unit(test_invalid), unit(test_codes),
+        unit(test_good), unit(test_empty),   unit(test_spf),    unit(test_mail_from),
+        unit(test_dkim), unit(test_dmarc),   unit(test_mx),     unit(test_unknown),
+        unit(test_many), unit(test_invalid), unit(test_budget), unit(test_codes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
