@@ -55,7 +55,7 @@ static void test_delivery(void **state)
 
 static void test_window(void **state)
 {
-    struct mail_window w = mail_window(NULL, NOW + 1, NOW + MAIL_BUCKET_MS + 1, 0);
+    struct mail_window w = mail_window(NULL, NOW + 1, NOW + MAIL_BUCKET_MS + 1, 0, NOW);
 
     (void)state;
     assert_int_equal(w.span, MAIL_BUCKET_MS);
@@ -63,11 +63,16 @@ static void test_window(void **state)
     assert_int_equal(w.until % w.span, 0);
     assert_true(w.since <= NOW + 1 && w.since + w.span > NOW + 1);
     assert_true(w.until >= NOW + MAIL_BUCKET_MS + 1 && w.until - w.span < NOW + MAIL_BUCKET_MS + 1);
-    w = mail_window(NULL, 0, 2 * CLOCK_HOUR, 0);
+    w = mail_window(NULL, 0, 2 * CLOCK_HOUR, 0, 0);
     assert_true(w.since == 0 && w.until == 2 * CLOCK_HOUR);
-    assert_int_equal(mail_window(NULL, 0, MAIL_WINDOW_FINE_MS + 1, 0).span, CLOCK_HOUR);
-    assert_int_equal(mail_window(NULL, 0, MAIL_WINDOW_FINE_MS + 1, MAIL_BUCKET_MS).span,
+    assert_int_equal(mail_window(NULL, 0, MAIL_WINDOW_FINE_MS + 1, 0, 0).span, CLOCK_HOUR);
+    assert_int_equal(mail_window(NULL, 0, MAIL_WINDOW_FINE_MS + 1, MAIL_BUCKET_MS, 0).span,
                      MAIL_BUCKET_MS);
+    /* What began when no fine buckets are there any more is of hours, however short it is. */
+    assert_int_equal(mail_window(NULL, NOW, NOW + 1, 0, NOW + MAIL_FINE_KEPT_MS).span,
+                     MAIL_BUCKET_MS);
+    assert_int_equal(mail_window(NULL, NOW, NOW + 1, 0, NOW + MAIL_FINE_KEPT_MS + 1).span,
+                     CLOCK_HOUR);
 }
 
 struct work {
@@ -134,7 +139,7 @@ static void send_some(struct scene *f, const struct uuid *tenant, const char *te
 static void test_figures(void **state)
 {
     struct scene *f = *state;
-    struct work w = {.f = f, .window = mail_window(&f->tenant, START, START + HOUR, 0)};
+    struct work w = {.f = f, .window = mail_window(&f->tenant, START, START + HOUR, 0, START)};
 
     send_some(f, &f->tenant, "welcome", "bad.org", 4, 3, START);
     send_some(f, &f->tenant, "reset", "good.org", 6, 0, START + MAIL_BUCKET_MS);
@@ -160,15 +165,15 @@ static void test_figures(void **state)
     assert_true(str_eq(w.shares[0].name, STR("welcome")));
     assert_int_equal(w.n_points, 1);
     /* The whole installation, by the hour. */
-    w.window = mail_window(NULL, START, START + 30 * HOUR, 0);
+    w.window = mail_window(NULL, START, START + 30 * HOUR, 0, START);
     read_all(&w);
     assert_int_equal(w.window.span, HOUR);
     assert_int_equal(mail_counts_sent(&w.counts), 13);
     assert_int_equal(w.n_points, 2);
-    w.window = mail_window(NULL, START, START + HOUR, 0);
+    w.window = mail_window(NULL, START, START + HOUR, 0, START);
     read_all(&w);
     assert_int_equal(mail_counts_sent(&w.counts), 12);
-    w.window = mail_window(&f->other, START, START + 30 * HOUR, 0);
+    w.window = mail_window(&f->other, START, START + 30 * HOUR, 0, START);
     read_all(&w);
     assert_int_equal(mail_counts_sent(&w.counts), 2);
     assert_int_equal(w.n_errors, 0);
@@ -182,7 +187,7 @@ static bool says(struct str text, const char *words)
 static void test_advice(void **state)
 {
     struct scene *f = *state;
-    struct work w = {.f = f, .window = mail_window(&f->tenant, START, START + HOUR, 0)};
+    struct work w = {.f = f, .window = mail_window(&f->tenant, START, START + HOUR, 0, START)};
 
     send_some(f, &f->tenant, "welcome", "bad.org", 10, 8, START);
     send_some(f, &f->tenant, "reset", "good.org", 90, 0, START);

@@ -256,8 +256,7 @@ int mail_log_read(struct store_rows *rows, struct arena *a, size_t limit,
     return 0;
 }
 
-/* The least id that can have been made at ms. */
-static struct uuid id_from(int64_t ms)
+struct uuid mail_log_id_from(int64_t ms)
 {
     struct uuid id = {{0}};
 
@@ -268,7 +267,7 @@ static struct uuid id_from(int64_t ms)
 
 static struct uuid upper_bound(const struct mail_log_query *q)
 {
-    struct uuid until = id_from(q->until);
+    struct uuid until = mail_log_id_from(q->until);
 
     if (q->until == 0)
         memset(until.b, 0xff, sizeof until.b);
@@ -300,7 +299,7 @@ int mail_log_list(struct store_txn *t, struct arena *a, const struct mail_log_qu
                   struct mail_log_entry **ret_items, size_t *ret_n)
 {
     _cleanup_rows_ struct store_rows *rows = NULL;
-    struct uuid below = upper_bound(query), from = id_from(query->since);
+    struct uuid below = upper_bound(query), from = mail_log_id_from(query->since);
     struct store_param params[7] = {P_ID(&below), P_ID(&from), P_INT((int64_t)query->limit)};
     size_t n = 3;
     const char *sql = choose(query, params, &n);
@@ -346,7 +345,7 @@ int mail_log_find_message(struct store_txn *t, struct arena *a, const struct uui
 
 int mail_log_reap(struct store_txn *t, int64_t before, int64_t limit, int64_t *ret_removed)
 {
-    struct uuid end = id_from(before);
+    struct uuid end = mail_log_id_from(before);
     int64_t logs = 0, events = 0;
     int r = store_lock(t, STORE_LOCK_MAIL);
 

@@ -104,6 +104,9 @@ int mail_log_find_message(struct store_txn *t, struct arena *a, const struct uui
                           const struct uuid *message_id, struct mail_log_entry **ret_items,
                           size_t *ret_n);
 
+/* The least id that a row of this time can have. */
+struct uuid mail_log_id_from(int64_t ms);
+
 /* The columns of an entry, from email_logs l, and how they are read. */
 #define MAIL_LOG_COLUMNS                                                                           \
     "l.id, l.message_id, l.tenant_id, l.user_id, l.provider_id, l.recipient, l.domain,"            \

@@ -55,8 +55,11 @@ int mail_new(const struct config *config, struct store *store, struct trail *tra
         return fault_set(FAULT_MEMORY, "no memory for mail");
     m->store = store;
     m->trail = trail;
+    mail_watch_init(&m->watch);
     set_public_url(config, m);
     int r = make_keys(config, m);
+    if (r == 0)
+        r = sender_domain_new(&m->domain);
     if (r) {
         mail_free(m);
         return r;
@@ -70,5 +73,7 @@ void mail_free(struct mail *m)
     if (!m)
         return;
     unsubscribe_keys_release(&m->unsubscribe);
+    sender_domain_free(m->domain);
+    mail_watch_release(&m->watch);
     free(m);
 }

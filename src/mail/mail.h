@@ -11,7 +11,9 @@
 
 #include "config/config.h"
 #include "mail/event.h"
+#include "mail/sender_domain.h"
 #include "mail/unsubscribe.h"
+#include "mail/watch.h"
 #include "store/store.h"
 #include "trail/trail.h"
 
@@ -21,6 +23,8 @@ struct mail {
     struct store *store;
     struct trail *trail;
     struct unsubscribe_keys unsubscribe;
+    struct sender_domain *domain;
+    struct mail_watch watch;
     char public_url[MAIL_URL_MAX + 1]; /* "https://holdfast.example.com": no slash at the end */
 };
 

@@ -66,9 +66,11 @@ int64_t mail_counts_delivered(const struct mail_counts *counts)
 }
 
 struct mail_window mail_window(const struct uuid *tenant, int64_t since, int64_t until,
-                               int64_t bucket_ms)
+                               int64_t bucket_ms, int64_t now)
 {
-    bool fine = until - since <= MAIL_WINDOW_FINE_MS || (bucket_ms && bucket_ms < CLOCK_HOUR);
+    bool kept = since >= now - MAIL_FINE_KEPT_MS;
+    bool fine =
+        kept && (until - since <= MAIL_WINDOW_FINE_MS || (bucket_ms && bucket_ms < CLOCK_HOUR));
     int64_t span = fine ? MAIL_BUCKET_MS : CLOCK_HOUR, past = until % span;
 
     return (struct mail_window){tenant, since - since % span, until - past + (past ? span : 0),

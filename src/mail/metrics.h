@@ -35,14 +35,21 @@ struct mail_window {
     int64_t span; /* of a bucket: five minutes or an hour */
 };
 
-enum { MAIL_WINDOW_FINE_MS = 25 * CLOCK_HOUR /* up to here buckets are of five minutes */ };
+enum {
+    MAIL_WINDOW_FINE_MS = 25 * CLOCK_HOUR, /* up to here buckets are of five minutes */
+    MAIL_FINE_KEPT_MS = 8 * CLOCK_DAY      /* and so long they are there */
+};
+
+/* How long buckets of an hour are there. */
+#define MAIL_HOURLY_KEPT_MS (731 * (int64_t)CLOCK_DAY)
 
 /*
  * A window that begins and ends with a bucket, and is wider than what was asked for by less than
- * one on either side. bucket_ms is what a series will have (0: none), at least five minutes.
+ * one on either side. bucket_ms is what a series will have (0: none), at least five minutes. What
+ * began before fine buckets are there is of hours.
  */
 struct mail_window mail_window(const struct uuid *tenant, int64_t since, int64_t until,
-                               int64_t bucket_ms);
+                               int64_t bucket_ms, int64_t now);
 
 /* Returns 0 or a fault. */
 int mail_metrics_totals(struct store_txn *t, const struct mail_window *window,

@@ -15,6 +15,7 @@ struct mail_person {
     struct str address;        /* normalised; empty: none */
     struct uuid user_id;       /* nil: no account */
     const struct uuid *tenant; /* the bound of what belongs to a tenant; NULL: any */
+    int64_t before;            /* only messages accepted before; 0: all */
 };
 
 /*
@@ -38,11 +39,15 @@ int mail_event_list(struct store_txn *t, struct arena *a, const struct uuid *log
 
 /*
  * Takes the person out of at most limit log rows and their events: addresses become "erased",
- * subjects and what servers said are emptied, and events that belong to no row lose them too.
- * *ret_rows is 0 when all is done. A tenant's bound leaves events of no row alone, as they belong
- * to no tenant. Returns 0 or a fault.
+ * subjects and what servers said are emptied. So do as many events of no row that came before, or
+ * are of a message that was erased: a bounce may be late. Of no row are those of no tenant, so a
+ * tenant's bound leaves them alone unless the message is its own. What is still queued has to be
+ * sent first. *ret_rows is 0 when all else is done. Returns 0 or a fault.
  */
 int mail_person_erase(struct store_txn *t, const struct mail_person *person, int64_t limit,
                       int64_t *ret_rows);
+
+/* Whether mail_person_erase would find anything, now or when it is sent. Returns 0 or a fault. */
+int mail_person_is_left(struct store_txn *t, const struct mail_person *person, bool *ret_left);
 
 #endif

@@ -11,6 +11,7 @@ struct asking {
     struct mail_event_entry *events;
     size_t n, n_events;
     int64_t limit, rows;
+    bool left;
 };
 
 static int logs_job(struct store_txn *t, void *arg)
@@ -28,6 +29,19 @@ static int erase_job(struct store_txn *t, void *arg)
     struct asking *a = arg;
 
     return mail_person_erase(t, &a->person, a->limit, &a->rows);
+}
+
+static int left_job(struct store_txn *t, void *arg)
+{
+    struct asking *a = arg;
+
+    return mail_person_is_left(t, &a->person, &a->left);
+}
+
+static bool is_left(struct asking *a)
+{
+    assert_done(store_read(a->f->node.store, left_job, a));
+    return a->left;
 }
 
 static int64_t erase_all(struct asking *a)
@@ -49,12 +63,13 @@ static void test_person(void **state)
     struct uuid id = mail_queue_all(f, &f->tenant, "t", both, 2, NOW);
     struct uuid old = mail_queue(f, "old@x.org", NOW - 1);
 
-    mail_queue_all(f, &f->other, "t", both, 1, NOW + 1);
+    struct uuid foreign = mail_queue_all(f, &f->other, "t", both, 1, NOW + 1);
     assert_int_equal(scene_run(f, "UPDATE email_logs SET user_id = $2 WHERE message_id = $1",
                                PARAMS(P_ID(&old), P_ID(&f->other))),
                      1);
     a.person.user_id = f->other;
     mail_hand_over(f, &id, "p", NOW);
+    mail_hand_over(f, &old, "p-old", NOW);
     mail_apply_one(f, mail_bounce("p", "a@x.org", NOW));
     mail_apply_one(f, mail_bounce("unknown", "a@x.org", NOW));
     mail_apply_one(f, mail_soft_bounce("p", "b@x.org", NOW));
@@ -70,9 +85,19 @@ static void test_person(void **state)
     assert_true(str_eq(a.events[0].detail, STR("550 no such user")));
 
     a.person.tenant = &f->other;
+    assert_int_equal(erase_all(&a), 0); /* it is still to be sent */
+    assert_true(is_left(&a));
+    mail_hand_over(f, &foreign, "p-foreign", NOW + 1);
+    a.person.before = NOW + 1;
+    assert_false(is_left(&a));
+    assert_int_equal(erase_all(&a), 0);
+    a.person.before = NOW + 2;
+    assert_true(is_left(&a));
     assert_int_equal(erase_all(&a), 1);
     a.person.tenant = NULL;
+    a.person.before = 0;
     assert_int_equal(erase_all(&a), 3); /* two rows and an event of none */
+    assert_false(is_left(&a));
     assert_int_equal(scene_number(f, "SELECT count(*) FROM email_logs WHERE recipient = 'erased'"
                                      " AND subject = '' AND user_id IS NULL AND detail = ''"),
                      3);

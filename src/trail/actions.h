@@ -37,7 +37,14 @@
     X(SERVER_START, "server.start", "a server began to serve")                                     \
     X(SERVER_STOP, "server.stop", "a server stopped in order")                                     \
     X(CONFIG_RELOAD, "config.reload", "changed settings took effect")                              \
-    X(TRAIL_EXPORT, "trail.export", "records of the trail were exported")
+    X(TRAIL_EXPORT, "trail.export", "records of the trail were exported")                          \
+    X(MAIL_HEALTH, "mail.health", "mail became healthy, or stopped being so")                      \
+    X(MAIL_EXPORT, "mail.export", "the log of mail was exported, or a person's part of it")        \
+    X(MAIL_ERASE, "mail.erase", "a person is to be taken out of the log of mail")                  \
+    X(MAIL_ERASED, "mail.erased", "a person was taken out of the log of mail")                     \
+    X(MAIL_SUPPRESS, "mail.suppress", "an address is not to be written to")                        \
+    X(MAIL_UNSUPPRESS, "mail.unsuppress", "an address may be written to again")                    \
+    X(MAIL_IMPORT, "mail.import", "a list of addresses is not to be written to")
 
 enum trail_action {
 #define TRAIL_ACTION_ENUM(constant, name, help) TRAIL_##constant,
