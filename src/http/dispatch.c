@@ -135,6 +135,8 @@ static size_t body_max(const struct config *config, const struct route *route)
 {
     size_t max = (size_t)config->max_body_bytes;
 
+    if (route->stream_type)
+        return route->stream_max;
     if (!route->body)
         return IGNORED_BODY_MAX;
     return route->permission < PERMIT_USER && max > OPEN_BODY_MAX ? OPEN_BODY_MAX : max;
@@ -186,7 +188,8 @@ static int plan_route(struct dispatch *d, const struct config *config, struct ht
     memcpy(call->params, match.params, sizeof call->params);
     r->route = match.index;
     *ret_plan = (struct http_plan){.lane = needs_seat(call) ? LANE_WORKER : match.route->lane,
-                                   .body_max = body_max(config, match.route)};
+                                   .body_max = body_max(config, match.route),
+                                   .body_stream = match.route->stream_type != NULL};
     return 0;
 }
 
@@ -237,7 +240,8 @@ static void reply_with(struct dispatch *d, struct call *call, int r)
 /* Who is not let in is told so before a body is received. Its run asks again. */
 static int refuse_early(struct dispatch *d, struct call *call)
 {
-    int r = call->route->body ? dispatch_guard(d, call, false) : 0;
+    bool has_body = call->route->body || call->route->stream_type;
+    int r = has_body ? dispatch_guard(d, call, false) : 0;
 
     if (r == 0 || r == CALL_DEFER)
         return 0;
@@ -277,10 +281,11 @@ static bool is_json_type(struct str type)
            str_eq_ci(type, STR("application/x-www-form-urlencoded"));
 }
 
-static bool is_form_type(struct str type)
+/* Whether it is this media type, whatever its parameters. */
+static bool is_type(struct str type, struct str wanted)
 {
     type = str_trim((struct str){type.p, str_find(type, ';')});
-    return str_eq_ci(type, STR("application/x-www-form-urlencoded"));
+    return str_eq_ci(type, wanted);
 }
 
 static int take_bound(struct call *call, int r, const struct shape_error *error)
@@ -300,9 +305,15 @@ static int bind_body(struct call *call)
     struct shape_error error;
     bool form = route->flags & ROUTE_FORM;
 
+    if (route->stream_type)
+        return is_type(type, str_of(route->stream_type))
+                   ? 0
+                   : call_problem(call, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "This takes %s.",
+                                  route->stream_type);
     if (!route->body)
         return 0;
-    if (text.n && !(form ? is_form_type(type) : is_json_type(type)))
+    if (text.n &&
+        !(form ? is_type(type, STR("application/x-www-form-urlencoded")) : is_json_type(type)))
         return call_problem(call, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "This takes %s.",
                             form ? "application/x-www-form-urlencoded" : "application/json");
     if (form)

@@ -74,6 +74,7 @@ static const struct route rows[] = {
     {HTTP_GET, "/operator", PERMIT_OPERATOR, LANE_WORKER, 0, SAID},
     {HTTP_POST, "/client", PERMIT_CLIENT, LANE_WORKER, ROUTE_FORM, 200, NULL, &client_shape,
      &said_shape, "Say", say},
+    {HTTP_POST, "/long", PERMIT_USER, LANE_WORKER, 0, SAID, 0, "text/csv", 5000000},
 };
 static const struct route_table tables[] = {ROUTE_TABLE("Test", rows)};
 
@@ -86,7 +87,8 @@ struct stage {
     struct http_reply reply;
     struct http_header fields[FIELDS_MAX];
     enum http_lane lane; /* that run gave */
-    bool planned;        /* the plan let it through */
+    struct http_plan plan;
+    bool planned; /* the plan let it through */
 };
 
 static int set_up(void **state)
@@ -162,10 +164,9 @@ static void add_field(struct stage *s, const char *name, const char *value)
 static int go(struct stage *s)
 {
     struct http_app app = dispatch_app(s->d);
-    struct http_plan plan;
 
-    s->planned = app.plan(app.context, &s->request, &plan, &s->reply) == 0;
-    s->lane = s->planned ? plan.lane : LANE_EVENT;
+    s->planned = app.plan(app.context, &s->request, &s->plan, &s->reply) == 0;
+    s->lane = s->planned ? s->plan.lane : LANE_EVENT;
     for (int i = 0; s->planned && i < 3; i++) {
         s->lane = app.run(app.context, &s->request, &s->reply);
         if (s->lane == LANE_EVENT)
@@ -563,6 +564,19 @@ static void test_optional_body(void **state)
     assert_true(body_has(s, "\"field\":\"text\""));
 }
 
+/* A long body is the handler's to read, of the one type that it takes. */
+static void test_streamed_body(void **state)
+{
+    struct stage *s = *state;
+    char *bearer = sign_in(s, "ada", ROLE_MEMBER, JWT_AMR_PWD);
+    assert_int_equal(as(s, bearer, HTTP_POST, "/long"), 415);
+    assert_true(s->plan.body_stream && s->plan.body_max == 5000000);
+    prepare(s, HTTP_POST, "/long", "");
+    add_field(s, "Authorization", bearer);
+    add_field(s, "Content-Type", "Text/CSV; charset=utf-8");
+    assert_int_equal(go(s), 200);
+}
+
 /* An administrative action is on record, and a read where its row says so. */
 static void test_trail(void **state)
 {
@@ -773,6 +787,7 @@ int main(void)
         STAGED(test_temporary_password),
         STAGED(test_refused_before_the_body),
         STAGED(test_optional_body),
+        STAGED(test_streamed_body),
         STAGED(test_trail),
         STAGED(test_trail_of_refusals),
         STAGED(test_metrics_guard),

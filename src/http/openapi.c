@@ -154,8 +154,25 @@ static void write_parameters(struct json_writer *w, const struct route *route)
     json_array_end(w);
 }
 
+/* Text that is read as it comes. */
+static void write_streamed_body(struct json_writer *w, const char *media_type)
+{
+    json_key(w, "requestBody");
+    json_object_begin(w);
+    json_key(w, "required");
+    json_bool(w, true);
+    json_key(w, "content");
+    json_object_begin(w);
+    json_key(w, media_type);
+    json_raw(w, STR("{\"schema\":{\"type\":\"string\"}}"));
+    json_object_end(w);
+    json_object_end(w);
+}
+
 static void write_request_body(struct json_writer *w, const struct route *route)
 {
+    if (route->stream_type)
+        write_streamed_body(w, route->stream_type);
     if (!route->body)
         return;
     json_key(w, "requestBody");

@@ -77,9 +77,10 @@ static uint64_t problems_of(const struct route *route)
     uint64_t set = route->problems | problems_of_permission(route) | PROBLEM_BIT(BAD_REQUEST) |
                    PROBLEM_BIT(RATE_LIMITED) | PROBLEM_BIT(INTERNAL);
 
-    if (route->query || route->body)
+    bool has_body = route->body || route->stream_type;
+    if (route->query || has_body)
         set |= PROBLEM_BIT(INVALID_FIELD);
-    if (route->body)
+    if (has_body)
         set |= PROBLEM_BIT(TOO_LARGE) | PROBLEM_BIT(UNSUPPORTED_MEDIA_TYPE) | PROBLEM_BIT(TIMEOUT);
     if (strchr(route->path, ':'))
         set |= PROBLEM_BIT(NOT_FOUND);

@@ -60,6 +60,10 @@ struct route {
     /* For the documents: ROUTE_PROBLEMs of the handler's own, beside those that permission, flags,
      * shapes and parameters imply. */
     uint64_t problems;
+    /* Instead of a shape: a body of this media type and at most so long, which the handler reads by
+     * http_body_read. Not on LANE_EVENT. */
+    const char *stream_type;
+    size_t stream_max;
 };
 
 enum { CALL_DEFER = 1000 };

@@ -89,8 +89,12 @@ static const char *shape_problem(const struct route *r)
         return "has a flag of bodies but no body";
     if (r->flags & ROUTE_FORM && r->body && !is_flat(r->body))
         return "has a form that cannot be bound";
-    if (r->body && r->method == HTTP_GET)
+    if ((r->body || r->stream_type) && r->method == HTTP_GET)
         return "has a body with GET";
+    if (r->stream_type && (r->body || r->lane == LANE_EVENT || r->permission < PERMIT_USER))
+        return "has a streamed body that it cannot take";
+    if (!r->stream_type != !r->stream_max)
+        return "has a streamed body of no length";
     if (r->flags & ROUTE_LIST && !r->reply)
         return "is a list of nothing";
     return NULL;

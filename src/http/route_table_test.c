@@ -260,6 +260,15 @@ static void test_bad_rows(void **state)
     REFUSES(flags, ROUTE_FORM, "no body");
     REFUSES(flags, ROUTE_BODY_OPTIONAL, "no body");
     REFUSES(flags, ROUTE_LIST, "a list of nothing");
+    REFUSES(stream_type, "text/csv", "a streamed body of no length");
+    REFUSES(stream_max, 1, "a streamed body of no length");
+    row.stream_type = "text/csv";
+    row.stream_max = 1;
+    REFUSES(body, &flat, "a streamed body that it cannot take");
+    REFUSES(lane, LANE_EVENT, "a streamed body that it cannot take");
+    REFUSES(permission, PERMIT_ANYONE, "a streamed body that it cannot take");
+    REFUSES(method, HTTP_GET, "a body with GET");
+    row = (struct route)ROW(POST, "/b");
     row.body = &deep;
     REFUSES(flags, ROUTE_FORM, "a form that cannot be bound");
     REFUSES(method, HTTP_GET, "a body with GET");
@@ -276,6 +285,8 @@ static void test_good_rows(void **state)
     rows[0].query = &flat;
     rows[1].body = &flat;
     rows[1].flags = ROUTE_FORM | ROUTE_BODY_OPTIONAL;
+    rows[3].stream_type = "text/csv";
+    rows[3].stream_max = 1;
     assert_int_equal(router_new(&table, 1, &r), 0);
     router_free(r);
     rows[3].path = "/:a/:c";
