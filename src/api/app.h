@@ -35,7 +35,7 @@ static inline const struct uuid *app_bound(const struct call *call)
 }
 
 /* Every route table of the product, in the order of the documents, after api_tables_init. */
-enum { API_TABLES = 8 };
+enum { API_TABLES = 12 };
 extern struct route_table api_tables[API_TABLES];
 void api_tables_init(void);
 
@@ -71,7 +71,8 @@ int api_cursor_number(struct call *call, struct str cursor, int64_t *ret);
 
 /* Each api file ends in its table. */
 extern const struct route_table api_auth, api_mfa, api_oauth, api_sessions, api_users,
-    api_notifications, api_audit, api_system;
+    api_notifications, api_audit, api_email_monitoring, api_email_logs, api_suppressions,
+    api_user_mail, api_system;
 
 /* The reply of a sign-in, as several files give it. */
 extern const struct shape api_grant_shape;
@@ -81,8 +82,30 @@ int api_reply_grant(struct call *call, const struct session_grant *grant);
 /* Answers LOGIN_LIMITED: 429 with Retry-After and the RateLimit headers. */
 int api_limited(struct call *call, const struct limiter_state *state);
 
-/* Normalises an address of a body; PROBLEM_INVALID_FIELD names the field. */
+/* Normalises an address of a request; PROBLEM_INVALID_FIELD names the field, here "email". */
+int api_address(struct call *call, const char *field, struct str typed, struct str *ret);
 int api_email(struct call *call, struct str typed, struct str *ret);
+
+/* Whether the caller asks for this media type before any other. */
+bool api_wants(const struct call *call, const char *media_type);
+
+/*
+ * An export: a stream that may be larger than memory, and a worker for as long as a slow client
+ * takes, so never more than a quarter of them. begin returns 0 or PROBLEM_UNAVAILABLE; after 0
+ * comes end.
+ */
+int api_export_begin(struct call *call);
+void api_export_end(struct call *call);
+
+/*
+ * Puts the export on record (unless event is NULL) and sends the head of a file of this name: from
+ * then on what goes wrong can only cut the stream off. Returns 0 or a fault.
+ */
+int api_export_head(struct call *call, const struct trail_event *event, const char *file,
+                    const char *media_type);
+
+/* Sends what out holds and empties it. Returns 0 or a fault. */
+int api_export_write(struct call *call, struct buf *out);
 
 /* Checks a password that is being chosen; PROBLEM_INVALID_FIELD names the field. */
 int api_new_password(struct call *call, const char *field, struct str password);

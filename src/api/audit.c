@@ -111,13 +111,6 @@ static int make_filter(struct call *call, const struct log_query *query, struct 
     return 0;
 }
 
-static bool wants_csv(const struct call *call)
-{
-    struct str accept = http_header_find(call->request, STR("Accept"), NULL);
-
-    return str_has_prefix_ci(accept, STR("text/csv"));
-}
-
 static int write_piece(struct str text, void *arg)
 {
     struct call *call = arg;
@@ -131,14 +124,8 @@ static int write_csv(struct call *call, const struct trail_filter *filter)
     struct trail_event event = {.action = TRAIL_TRAIL_EXPORT,
                                 .tenant_id = call->who.tenant_id,
                                 .detail = STR("{\"format\":\"csv\"}")};
-    int r = trail_append_now(app_of(call)->trail, &call->actor, &event);
+    int r = api_export_head(call, &event, "audit-log.csv", "text/csv; charset=utf-8");
 
-    call->trailed = r == 0;
-    if (r == 0)
-        r = http_reply_header(call->reply, "Content-Disposition",
-                              STR("attachment; filename=\"audit-log.csv\""));
-    if (r == 0)
-        r = call_stream_begin(call, "text/csv; charset=utf-8");
     if (r)
         return r;
     r = trail_export(app_of(call)->trail, TRAIL_CSV, filter, write_piece, call, NULL);
@@ -147,19 +134,14 @@ static int write_csv(struct call *call, const struct trail_filter *filter)
     return r;
 }
 
-/* A client that reads slowly holds its worker: exports never hold more than a quarter of them. */
 static int stream_csv(struct call *call, const struct trail_filter *filter)
 {
-    struct app *app = app_of(call);
-    int most = (int)(config_current()->worker_threads + 3) / 4, r;
+    int r = api_export_begin(call);
 
-    if (atomic_fetch_add(&app->exports, 1) < most) {
-        r = write_csv(call, filter);
-    } else {
-        http_reply_header(call->reply, "Retry-After", STR("10"));
-        r = call_problem(call, PROBLEM_UNAVAILABLE, "Too many exports are under way.");
-    }
-    atomic_fetch_sub(&app->exports, 1);
+    if (r)
+        return r;
+    r = write_csv(call, filter);
+    api_export_end(call);
     return r;
 }
 
@@ -170,7 +152,7 @@ static int get_log(struct call *call)
     char cursor[24] = "";
     int r = make_filter(call, query, &reading.filter);
 
-    if (r == 0 && wants_csv(call))
+    if (r == 0 && api_wants(call, "text/csv"))
         return stream_csv(call, &reading.filter);
     if (r == 0)
         r = api_cursor_number(call, query->cursor, &reading.before);

@@ -36,15 +36,67 @@ int api_limited(struct call *call, const struct limiter_state *state)
                         (long long)seconds);
 }
 
-int api_email(struct call *call, struct str typed, struct str *ret)
+int api_address(struct call *call, const char *field, struct str typed, struct str *ret)
 {
     char address[EMAIL_ADDRESS_SIZE];
     size_t n;
 
     if (email_address_normalise(typed, address, &n))
-        return call_problem_field(call, "email", "This is not a mail address.");
+        return call_problem_field(call, field, "This is not a mail address.");
     *ret = arena_str(call->arena, (struct str){address, n});
     return ret->p ? 0 : FAULT_MEMORY;
+}
+
+int api_email(struct call *call, struct str typed, struct str *ret)
+{
+    return api_address(call, "email", typed, ret);
+}
+
+bool api_wants(const struct call *call, const char *media_type)
+{
+    struct str accept = http_header_find(call->request, STR("Accept"), NULL);
+
+    return str_has_prefix_ci(accept, str_of(media_type));
+}
+
+int api_export_begin(struct call *call)
+{
+    struct app *app = app_of(call);
+    int most = (int)(config_current()->worker_threads + 3) / 4;
+
+    if (atomic_fetch_add(&app->exports, 1) < most)
+        return 0;
+    atomic_fetch_sub(&app->exports, 1);
+    http_reply_header(call->reply, "Retry-After", STR("10"));
+    return call_problem(call, PROBLEM_UNAVAILABLE, "Too many exports are under way.");
+}
+
+void api_export_end(struct call *call)
+{
+    atomic_fetch_sub(&app_of(call)->exports, 1);
+}
+
+int api_export_head(struct call *call, const struct trail_event *event, const char *file,
+                    const char *media_type)
+{
+    char disposition[100];
+    int r = event ? trail_append_now(app_of(call)->trail, &call->actor, event) : 0;
+
+    call->trailed = call->trailed || (event && r == 0);
+    snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", file);
+    if (r == 0)
+        r = http_reply_header(call->reply, "Content-Disposition", str_of(disposition));
+    return r ? r : call_stream_begin(call, media_type);
+}
+
+int api_export_write(struct call *call, struct buf *out)
+{
+    int r = buf_fault(out);
+
+    if (r == 0 && out->n)
+        r = http_stream_write(call->reply, out->p, out->n);
+    buf_reset(out);
+    return r;
 }
 
 int api_new_password(struct call *call, const char *field, struct str password)

@@ -118,6 +118,7 @@ void metrics_write(struct app *app, struct buf *out)
     dispatch_write_metrics(app->dispatch, out);
     write_sessions(app->sessions, out);
     write_store(app->store, out);
+    mail_watch_write_metrics(&app->mail->watch, out);
     if (engine)
         write_engine(engine, out);
 }

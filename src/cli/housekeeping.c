@@ -4,6 +4,8 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "identity/notification.h"
+#include "mail/erasure.h"
+#include "mail/retention.h"
 #include "sessions/lockout.h"
 #include "sessions/login.h"
 #include "sessions/overview.h"
@@ -11,7 +13,7 @@
 
 #include <pthread.h>
 
-enum { REAP_ROWS = 2000, REAP_USERS = 500 };
+enum { REAP_ROWS = 2000, REAP_USERS = 500, REAP_MAIL = 500, REAP_MAIL_MS = 250 };
 
 /* How long an ended session can still be looked at. */
 static const int64_t keep_families_ms = 30 * (int64_t)CLOCK_DAY;
@@ -19,11 +21,14 @@ static const int64_t keep_families_ms = 30 * (int64_t)CLOCK_DAY;
 struct housekeeping {
     struct sessions *sessions;
     struct dispatch *dispatch;
+    struct mail *mail;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stopping;
     struct uuid cursor, epochs_cursor; /* where the reaping of notices and of epochs is */
+    int64_t mail_reaped_at;            /* when nothing of mail was left to be removed; clock_mono */
+    struct erasure erasure;
 };
 
 static int flush_failures(struct housekeeping *h)
@@ -108,6 +113,34 @@ static int reap_epochs(struct housekeeping *h)
     return store_write(h->sessions->store, reap_epochs_job, h);
 }
 
+/* A share of each few seconds while there is much, so that the other chores have theirs. */
+static int reap_mail(struct housekeeping *h)
+{
+    struct retention_limits limits = {.log_ms = config_current()->email_retention_days * CLOCK_DAY,
+                                      .batch = REAP_MAIL,
+                                      .budget_ms = REAP_MAIL_MS};
+    bool done = false;
+
+    if (h->mail_reaped_at && clock_mono() - h->mail_reaped_at < CLOCK_MINUTE)
+        return 0;
+    int r = retention_run(h->mail->store, &limits, clock_now(), &done);
+    h->mail_reaped_at = r == 0 && done ? clock_mono() : 0;
+    return r;
+}
+
+static int erase_persons(struct housekeeping *h)
+{
+    return erasure_run(&h->erasure, h->mail->store, h->mail->trail,
+                       config_current()->email_retention_days * CLOCK_DAY, clock_now());
+}
+
+static int watch_mail(struct housekeeping *h)
+{
+    if (!config_current()->email_monitoring)
+        return 0;
+    return mail_watch_check(&h->mail->watch, h->mail->store, h->mail->trail, clock_now());
+}
+
 struct chore {
     const char *failing; /* what the log says when it fails */
     int64_t every_ms;
@@ -125,6 +158,9 @@ static const struct chore chores[] = {
     {"old sign-in failures cannot be reaped", CLOCK_MINUTE, reap_failures, false},
     {"old notices cannot be reaped", CLOCK_MINUTE, reap_notices, false},
     {"old ends of sessions cannot be reaped", CLOCK_MINUTE, reap_epochs, false},
+    {"old mail cannot be reaped", 2 * CLOCK_SECOND, reap_mail, false},
+    {"persons cannot be erased from mail", 2 * CLOCK_SECOND, erase_persons, false},
+    {"the health of mail cannot be checked", CLOCK_HOUR, watch_mail, false},
 };
 enum { CHORES = sizeof chores / sizeof *chores };
 
@@ -174,7 +210,8 @@ static void *keep_house(void *arg)
     return NULL;
 }
 
-int housekeeping_start(struct sessions *s, struct dispatch *d, struct housekeeping **ret)
+int housekeeping_start(struct sessions *s, struct dispatch *d, struct mail *m,
+                       struct housekeeping **ret)
 {
     struct housekeeping *h = calloc(1, sizeof *h);
 
@@ -182,6 +219,7 @@ int housekeeping_start(struct sessions *s, struct dispatch *d, struct housekeepi
         return fault_set(FAULT_MEMORY, "no memory for housekeeping");
     h->sessions = s;
     h->dispatch = d;
+    h->mail = m;
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->wake, NULL);
     int error = pthread_create(&h->thread, NULL, keep_house, h);

@@ -68,7 +68,9 @@ static int start_app(struct server *server)
         r = sessions_follow(session->sessions, &listener);
     if (r == 0)
         r = record(server, TRAIL_SERVER_START);
-    return r ? r : housekeeping_start(session->sessions, app->dispatch, &server->housekeeping);
+    return r ? r
+             : housekeeping_start(session->sessions, app->dispatch, app->mail,
+                                  &server->housekeeping);
 }
 
 /*

@@ -59,7 +59,8 @@ static bool is_flat(const struct shape *shape)
 {
     for (size_t i = 0; i < shape->count; i++) {
         enum field_type type = shape->fields[i].type;
-        if (type == FIELD_STRS || type == FIELD_OBJECT || type == FIELD_LIST || type == FIELD_JSON)
+        if (type == FIELD_STRS || type == FIELD_OBJECT || type == FIELD_LIST ||
+            type == FIELD_JSON || type == FIELD_DOUBLE)
             return false;
     }
     return true;
@@ -71,7 +72,8 @@ static bool is_input(const struct shape *shape)
         return false;
     for (size_t i = 0; i < shape->count; i++) {
         const struct field *f = &shape->fields[i];
-        if (f->type == FIELD_JSON || f->offset < sizeof(uint64_t) || f->offset >= shape->size)
+        if (f->type == FIELD_JSON || f->type == FIELD_DOUBLE || f->offset < sizeof(uint64_t) ||
+            f->offset >= shape->size)
             return false;
         if (f->shape && !is_input(f->shape))
             return false;

@@ -21,6 +21,7 @@ enum field_type {
     FIELD_STRS,   /* struct str_list; min and max count entries */
     FIELD_OBJECT, /* const void *, of the field's shape; NULL is null */
     FIELD_LIST,   /* struct shape_list, of the field's shape */
+    FIELD_DOUBLE, /* double; NAN is null; output only */
     FIELD_JSON    /* struct str, JSON already; output only */
 };
 

@@ -108,6 +108,7 @@ static int bind_value(const struct shape_binding *b, const struct field *f,
     case FIELD_LIST:
         return json_is_array(v) ? bind_list(b, f, at, v, object)
                                 : shape_refuse(b, at, "must be an array.");
+    case FIELD_DOUBLE:
     case FIELD_JSON:
         break;
     }

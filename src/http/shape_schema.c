@@ -113,6 +113,9 @@ static void write_kind(struct json_writer *w, const struct field *f, bool input)
     case FIELD_BOOL:
         write_type(w, f, "boolean");
         break;
+    case FIELD_DOUBLE:
+        write_type(w, f, "number");
+        break;
     case FIELD_UUID:
         write_type(w, f, "string");
         write_member(w, "format", "uuid");

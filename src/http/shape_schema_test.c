@@ -47,6 +47,8 @@ static void test_scalars(void **state)
            "{\"type\":\"integer\",\"format\":\"int64\",\"minimum\":-1,\"maximum\":0}");
     expect((struct field){.type = FIELD_BOOL}, true, "{\"type\":\"boolean\"}");
     expect((struct field){.type = FIELD_JSON}, false, "{}");
+    expect((struct field){.type = FIELD_DOUBLE, .flags = FIELD_NULLABLE}, false,
+           "{\"type\":[\"number\",\"null\"]}");
 }
 
 static void test_structures(void **state)

@@ -2,6 +2,8 @@
 
 #include "base/fault.h"
 
+#include <math.h>
+
 /* The value of this type that lies at place; offsets come from offsetof, so it is aligned. */
 #define LOAD(type, place) (*(type const *)(const void *)(place))
 
@@ -18,6 +20,8 @@ static bool is_empty(const struct field *f, const char *place)
         return LOAD(int64_t, place) < 0;
     case FIELD_BOOL:
         return !LOAD(bool, place);
+    case FIELD_DOUBLE:
+        return isnan(LOAD(double, place));
     case FIELD_UUID:
         return uuid_is_nil(&LOAD(struct uuid, place));
     case FIELD_STRS:
@@ -44,6 +48,7 @@ static bool null_when_empty(const struct field *f)
         return f->flags & FIELD_NULLABLE;
     case FIELD_INT:
     case FIELD_BOOL:
+    case FIELD_DOUBLE: /* as JSON has no other way */
     case FIELD_STRS:
     case FIELD_LIST:
         break;
@@ -91,6 +96,9 @@ static void write_value(struct json_writer *w, const struct field *f, const char
         break;
     case FIELD_BOOL:
         json_bool(w, LOAD(bool, place));
+        break;
+    case FIELD_DOUBLE:
+        json_double(w, LOAD(double, place));
         break;
     case FIELD_UUID:
         json_uuid(w, &LOAD(struct uuid, place));

@@ -1,5 +1,6 @@
 #include "http/shape.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -98,6 +99,31 @@ static void test_full(void **state)
     expect(&omitting, &t, want);
 }
 
+static void test_numbers(void **state)
+{
+    static const struct field fields[] = {{"rate", FIELD_DOUBLE, FIELD_NULLABLE, 0}};
+    static const struct field omitted[] = {{"rate", FIELD_DOUBLE, FIELD_OMIT, 0}};
+    static const struct shape shape = SHAPE("Rate", double, fields);
+    static const struct shape omits = SHAPE("Omits", double, omitted);
+    static const struct {
+        double value;
+        const char *want, *omitting;
+    } cases[] = {{0, "{\"rate\":0}", "{\"rate\":0}"},
+                 {0.05, "{\"rate\":0.05}", "{\"rate\":0.05}"},
+                 {NAN, "{\"rate\":null}", "{}"}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        _cleanup_buf_ struct buf out = buf_init(100);
+        struct json_writer w = json_writer(&out);
+        shape_write(&w, &shape, &cases[i].value);
+        assert_string_equal(buf_cstr(&out), cases[i].want);
+        buf_reset(&out);
+        w = json_writer(&out);
+        shape_write(&w, &omits, &cases[i].value);
+        assert_string_equal(buf_cstr(&out), cases[i].omitting);
+    }
+}
+
 static void test_wrong_choice(void **state)
 {
     for (int64_t colour = -1; colour <= 2; colour += 3) {
@@ -122,9 +148,8 @@ static void test_full_buffer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_wrong_choice),
+        cmocka_unit_test(test_empty),       cmocka_unit_test(test_full),
+        cmocka_unit_test(test_numbers),     cmocka_unit_test(test_wrong_choice),
         cmocka_unit_test(test_full_buffer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
