@@ -1,5 +1,6 @@
 /* Signing in and out, tokens, registration, passwords. */
 #include "api/app.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "crypto/password.h"
 #include "identity/notification.h"
@@ -156,7 +157,8 @@ static int post_refresh(struct call *call)
                                   .ip = call->client_ip,
                                   .user_agent = call->user_agent,
                                   .request_id = call->request->id,
-                                  .now = call->now};
+                                  .now = call->now,
+                                  .rotate_at = clock_now()};
     struct session_grant grant;
     int r = session_refresh(app_of(call)->sessions, call->arena, &input, &grant);
 

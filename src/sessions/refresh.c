@@ -100,11 +100,11 @@ static int rotate(struct sessions *s, const struct finding *f, const struct refr
                   uint32_t next, bool *ret_won)
 {
     const struct session_family *family = &f->family;
-    int64_t idle = input->now + config_current()->refresh_idle_days * CLOCK_DAY, changed = 0;
+    int64_t at = input->rotate_at > input->now ? input->rotate_at : input->now, changed = 0;
+    int64_t idle = at + config_current()->refresh_idle_days * CLOCK_DAY;
     int r = store_run(s->store, rotate_sql, &changed,
-                      PARAMS(P_ID(&family->id), P_INT(family->generation), P_INT(next),
-                             P_INT(input->now), P_INT(idle), P_TEXT(input->ip),
-                             P_TEXT(input->user_agent)));
+                      PARAMS(P_ID(&family->id), P_INT(family->generation), P_INT(next), P_INT(at),
+                             P_INT(idle), P_TEXT(input->ip), P_TEXT(input->user_agent)));
 
     if (r == 0)
         *ret_won = changed == 1;

@@ -20,7 +20,8 @@ struct refresh_input {
     struct str token;
     struct str ip, user_agent;
     struct uuid request_id;
-    int64_t now;
+    int64_t now;       /* when the request came: the token is judged by it */
+    int64_t rotate_at; /* from when the grace counts, where the request had to wait; else 0 */
 };
 
 /*

@@ -113,6 +113,26 @@ static void test_grace(void **state)
     assert_true(ended(f));
 }
 
+/* The window is whole for who had to wait for a worker, and is judged by when a request came. */
+static void test_grace_of_a_request_that_waited(void **state)
+{
+    struct scene *f = *state;
+    struct session_family family = begin(f);
+    struct session_grant first, again;
+    struct str token = token_of(f, &family, 0);
+    struct refresh_input input = input_of(token, NOW);
+
+    input.rotate_at = NOW + 30000;
+    assert_done(session_refresh(f->s, &f->a, &input, &first));
+    assert_int_equal(scene_number(f, "SELECT rotated_at FROM families"), NOW + 30000);
+    input.now = NOW + 30000 + GRACE;
+    input.rotate_at = NOW + 90000;
+    assert_done(session_refresh(f->s, &f->a, &input, &again));
+    assert_true(str_eq(first.refresh_token, again.refresh_token));
+    input.now++;
+    assert_int_equal(session_refresh(f->s, &f->a, &input, &again), REFRESH_REUSED);
+}
+
 /* A node whose clock is behind sees the rotation in its future. */
 static void test_grace_of_a_slow_clock(void **state)
 {
@@ -472,6 +492,7 @@ int main(void)
         SCENE_BOTH(test_rotation),
         SCENE_BOTH(test_invalid),
         SCENE_BOTH(test_grace),
+        SCENE_BOTH(test_grace_of_a_request_that_waited),
         SCENE_BOTH(test_grace_of_a_slow_clock),
         SCENE_BOTH(test_no_grace),
         SCENE_BOTH(test_grand_predecessor),

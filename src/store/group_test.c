@@ -1,6 +1,7 @@
 /* Single statements that travel together on PostgreSQL; on SQLite they share a batch. */
 #include "store/fixture.h"
 
+#include "base/clock.h"
 #include "store/postgres.h"
 
 #include <pthread.h>
@@ -139,6 +140,116 @@ static void test_held_row_delays_its_own_statement_only(void **state)
     pthread_barrier_destroy(&end);
 }
 
+/* A connection is held while a row is waited for, so that is not for long. */
+static void test_held_row_is_given_up(void **state)
+{
+    struct fixture *f = *state;
+    pthread_barrier_t begun, end;
+    struct row_lock l = {.s = f->s, .begun = &begun, .end = &end};
+    struct uuid id = number_id(1);
+    pthread_t holder;
+
+    assert_done(put_thing(f->s, 1, P_NULL, P_NULL));
+    pthread_barrier_init(&begun, NULL, 2);
+    pthread_barrier_init(&end, NULL, 2);
+    assert_int_equal(pthread_create(&holder, NULL, hold_row_thread, &l), 0);
+    pthread_barrier_wait(&begun);
+    int64_t from = clock_mono();
+    int r = store_run(f->s, touch, NULL, PARAMS(P_ID(&id)));
+    int64_t took = clock_mono() - from;
+    pthread_barrier_wait(&end);
+    pthread_join(holder, NULL);
+    assert_int_equal(r, FAULT_UNAVAILABLE);
+    assert_in_range(took, 500, STORE_SINGLE_MS);
+    assert_int_equal(fixture_number(f->s, "SELECT n FROM things"), 2);
+    assert_done(store_run(f->s, touch, NULL, PARAMS(P_ID(&id))));
+    pthread_barrier_destroy(&begun);
+    pthread_barrier_destroy(&end);
+}
+
+struct late {
+    struct store *s;
+    int result;
+    int64_t took;
+};
+
+static void *late_thread(void *arg)
+{
+    struct late *late = arg;
+    struct uuid id = number_id(2);
+    int64_t from = clock_mono();
+
+    late->result = store_run(late->s, touch, NULL, PARAMS(P_ID(&id)));
+    late->took = clock_mono() - from;
+    return NULL;
+}
+
+/* What is not served in time does not happen later, when its caller has given it up. */
+static void test_late_statement_does_not_happen(void **state)
+{
+    struct fixture *f = *state;
+    struct store *s = fixture_open(f, 1, 60000);
+    pthread_barrier_t begun, end;
+    struct row_lock l = {.s = s, .begun = &begun, .end = &end};
+    struct late late = {.s = s};
+    pthread_t holder, waiter;
+
+    assert_done(put_thing(s, 1, P_NULL, P_NULL));
+    assert_done(put_thing(s, 2, P_NULL, P_NULL));
+    pthread_barrier_init(&begun, NULL, 2);
+    pthread_barrier_init(&end, NULL, 2);
+    assert_int_equal(pthread_create(&holder, NULL, hold_row_thread, &l), 0);
+    pthread_barrier_wait(&begun);
+    int64_t from = clock_mono();
+    assert_int_equal(pthread_create(&waiter, NULL, late_thread, &late), 0);
+    fixture_await(clock_mono() - from > STORE_SINGLE_MS + 500);
+    pthread_barrier_wait(&end);
+    pthread_join(waiter, NULL);
+    pthread_join(holder, NULL);
+    assert_int_equal(late.result, FAULT_UNAVAILABLE);
+    if (f->postgres)
+        assert_in_range(late.took, STORE_SINGLE_MS / 2 - 100, STORE_SINGLE_MS + 500);
+    assert_int_equal(fixture_number(s, "SELECT n FROM things WHERE n = 2"), 2);
+    assert_int_equal(fixture_number(s, "SELECT SUM(n) FROM things"), 2 + 2);
+    pthread_barrier_destroy(&begun);
+    pthread_barrier_destroy(&end);
+    store_close(s);
+}
+
+enum { WAITING = 12 };
+
+/* Nor does anybody wait longer because others do. */
+static void test_nobody_waits_for_a_leader_for_long(void **state)
+{
+    struct fixture *f = *state;
+    struct store *s = fixture_open(f, 1, 60000);
+    pthread_barrier_t begun, end;
+    struct row_lock l = {.s = s, .begun = &begun, .end = &end};
+    struct late late[WAITING];
+    pthread_t holder, waiters[WAITING];
+
+    assert_done(put_thing(s, 1, P_NULL, P_NULL));
+    pthread_barrier_init(&begun, NULL, 2);
+    pthread_barrier_init(&end, NULL, 2);
+    assert_int_equal(pthread_create(&holder, NULL, hold_row_thread, &l), 0);
+    pthread_barrier_wait(&begun);
+    for (int i = 0; i < WAITING; i++) {
+        late[i] = (struct late){.s = s};
+        assert_int_equal(pthread_create(&waiters[i], NULL, late_thread, &late[i]), 0);
+    }
+    for (int i = 0; i < WAITING; i++)
+        pthread_join(waiters[i], NULL);
+    pthread_barrier_wait(&end);
+    pthread_join(holder, NULL);
+    for (int i = 0; i < WAITING; i++) {
+        assert_int_equal(late[i].result, FAULT_UNAVAILABLE);
+        assert_in_range(late[i].took, 0, STORE_SINGLE_MS + 500);
+    }
+    pthread_barrier_destroy(&begun);
+    pthread_barrier_destroy(&end);
+    store_close(s);
+}
+
 enum { TRAVELLERS = 3 };
 
 struct traveller {
@@ -233,6 +344,9 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         FIXTURE_BOTH(test_runs_together_with_failing_ones),
         FIXTURE_POSTGRES(test_held_row_delays_its_own_statement_only),
+        FIXTURE_POSTGRES(test_held_row_is_given_up),
+        FIXTURE_BOTH(test_late_statement_does_not_happen),
+        FIXTURE_POSTGRES(test_nobody_waits_for_a_leader_for_long),
         FIXTURE_POSTGRES(test_group_takes_rows_in_their_order),
     };
 

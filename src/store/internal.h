@@ -15,6 +15,7 @@ enum {
     STORE_STATEMENT_MS = 30000,  /* the default limit of one statement on PostgreSQL */
     STORE_IDLE_MS = 5000,   /* how long a stalled node may hold its locks: less than the next */
     STORE_LOCK_MS = 10000,  /* how long a statement waits for another's lock */
+    STORE_SINGLE_MS = 3000, /* until a store_run or store_find is given up, its waits included */
     STORE_MESSAGE_MAX = 400 /* of a fault that crosses from one thread to another */
 };
 

@@ -79,7 +79,7 @@ static int attempt(struct pg_store *s, bool writing, store_job *job, void *arg, 
 {
     struct pg_txn t = {.base = {.store = &s->base, .writing = writing}};
     bool need_bulk = *why == PG_WHY_BULK;
-    int r = pg_pool_borrow(s, &t.conn);
+    int r = pg_pool_borrow(s, PG_NO_END, &t.conn);
 
     *why = PG_WHY_NONE;
     if (r != 0)

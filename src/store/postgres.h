@@ -18,12 +18,13 @@
 #include <semaphore.h>
 
 enum {
-    PG_GROUP_MAX = 32,                   /* statements that travel together */
-    PG_GROUP_LEADERS = 4,                /* groups of one kind under way at once: */
-    PG_GROUP_STALL_S = 1,                /* more than one where others wait for longer than this */
-    PG_QUEUE_MAX = 2 * PG_GROUP_MAX + 4, /* commands between two syncs */
-    PG_PATIENCE_MS = 5000,               /* past the server's own limit a connection is given up */
-    PG_MIGRATION_MS = 300000,            /* how long a migration waits for another's lock */
+    PG_GROUP_MAX = 32,                       /* statements that travel together */
+    PG_GROUP_LEADERS = 4,                    /* groups of one kind under way at once: */
+    PG_GROUP_STALL_MS = STORE_SINGLE_MS / 4, /* more than one where others wait for longer */
+    PG_GROUP_RUN_MS = STORE_SINGLE_MS / 2,   /* until a group's connection is given up */
+    PG_QUEUE_MAX = 2 * PG_GROUP_MAX + 4,     /* commands between two syncs */
+    PG_PATIENCE_MS = 5000,    /* past the server's own limit a connection is given up */
+    PG_MIGRATION_MS = 300000, /* how long a migration waits for another's lock */
     PG_BACKOFF_MIN_MS = 50,
     PG_BACKOFF_MAX_MS = 500, /* between two tries to connect while the server is down */
     PG_RETRIES = 6           /* runs of a job that meets serialization failures or deadlocks */
@@ -32,14 +33,21 @@ enum {
 /* Why the last round failed, where running the job again can help. */
 enum pg_why { PG_WHY_NONE, PG_WHY_SERIAL, PG_WHY_LOST, PG_WHY_STALE, PG_WHY_BULK, PG_WHY_GROUP };
 
-/* How long a group waits for a row that another transaction holds, in ms. */
+/*
+ * How long a group waits for a row that another transaction holds, how long who runs alone does
+ * (a connection is held meanwhile), and how long the server runs one statement, in ms: a server
+ * that works gives up before the connection is given up, and then its answer is known.
+ */
 #define PG_GROUP_LOCK_MS "100"
+#define PG_ALONE_LOCK_MS "500"
+#define PG_GROUP_STATEMENT_MS 1000
 
 struct pg_conn {
     PGconn *pg;
     struct store_stmts stmts;
     unsigned names;
     int statement_ms;
+    int64_t until;  /* monotonic ms; given up then, whatever its statements' limit */
     bool broken;    /* cannot be used again */
     bool unlimited; /* a migration runs */
     bool bulk;      /* the temporary tables are there */
@@ -60,6 +68,7 @@ struct pg_txn {
 /* One caller's statement that waits to travel with others (postgres_group.c); on its stack. */
 struct pg_member {
     const struct store_call *call;
+    int64_t until; /* monotonic ms; not run again past it */
     PGresult *result;
     int r;
     enum pg_why why;
@@ -130,9 +139,11 @@ int pg_failure(struct pg_conn *c, const PGresult *result);
 
 /*
  * The pool. Returns 0 or FAULT_UNAVAILABLE; a broken connection is closed when it is returned, and
- * the idle ones with it.
+ * the idle ones with it. Nothing is waited for past until (monotonic ms, or PG_NO_END), neither
+ * here nor on the connection.
  */
-int pg_pool_borrow(struct pg_store *s, struct pg_conn **ret);
+#define PG_NO_END INT64_MAX
+int pg_pool_borrow(struct pg_store *s, int64_t until, struct pg_conn **ret);
 void pg_pool_return(struct pg_store *s, struct pg_conn *c);
 void pg_pool_init(struct pg_store *s);
 void pg_pool_release(struct pg_store *s);
@@ -145,6 +156,9 @@ int pg_group_run(struct pg_store *s, struct pg_group *g, const struct store_call
                  PGresult **ret);
 void pg_group_init(struct pg_group *g, bool writing);
 void pg_group_release(struct pg_group *g);
+
+/* A time of the monotonic clock in ms, as pthread and semaphores take it. */
+struct timespec pg_timespec(int64_t ms);
 
 /* Two that collided come apart by waiting for times of their own. */
 void pg_nap(int tries);

@@ -86,7 +86,8 @@ int pg_connect(const char *url, int timeout_ms, int statement_ms, struct pg_conn
         return fault_set(FAULT_MEMORY, "no memory for a connection");
     }
     c->statement_ms = statement_ms;
-    if (connect_within(c->pg, clock_mono() + timeout_ms) != 0) {
+    c->until = clock_mono() + timeout_ms;
+    if (connect_within(c->pg, c->until) != 0) {
         const char *why = PQerrorMessage(c->pg);
         r = fault_set(FAULT_UNAVAILABLE, "postgresql: %.*s", (int)strcspn(why, "\n"),
                       *why ? why : "no answer in time");
@@ -99,6 +100,7 @@ int pg_connect(const char *url, int timeout_ms, int statement_ms, struct pg_conn
         pg_conn_close(c);
         return r;
     }
+    c->until = PG_NO_END;
     *ret = c;
     return 0;
 }
@@ -132,7 +134,9 @@ bool pg_conn_alive(struct pg_conn *c)
 
 int64_t pg_deadline(const struct pg_conn *c)
 {
-    return c->unlimited ? INT64_MAX : clock_mono() + c->statement_ms + PG_PATIENCE_MS;
+    int64_t own = c->unlimited ? PG_NO_END : clock_mono() + c->statement_ms + PG_PATIENCE_MS;
+
+    return own < c->until ? own : c->until;
 }
 
 static int lost(struct pg_conn *c, const char *why)

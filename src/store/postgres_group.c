@@ -3,10 +3,14 @@
  * and for writes one transaction and one sync of the log (group commit). Whoever finds no leader
  * at work leads; what arrives meanwhile is the next group. Where a member fails, all of the group
  * was rolled back, and each runs again by itself. Who waits for long leads as well: a group whose
- * connection died is held up for half a minute.
+ * connection died is held up until it is given up.
+ *
+ * All of it ends within STORE_SINGLE_MS: who is not taken for half of that withdraws, and a group
+ * has the other half.
  */
 #include "store/postgres.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 
 #include <errno.h>
@@ -54,18 +58,25 @@ static void put_in_order(struct pg_member **members, int n)
 }
 
 /* A row that another transaction holds must not keep all who wait from theirs. */
-static int send_limit(struct pg_conn *c)
+static int send_limits(struct pg_conn *c, bool alone)
 {
-    struct store_param value = P_TEXT(STR(PG_GROUP_LOCK_MS));
-    struct store_call call = {"SELECT set_config('lock_timeout', $1, true)", &value, 1};
+    int ms = c->statement_ms < PG_GROUP_STATEMENT_MS ? c->statement_ms : PG_GROUP_STATEMENT_MS;
+    char statement[16];
 
+    snprintf(statement, sizeof statement, "%d", ms);
+    struct store_param values[] = {P_TEXT(alone ? STR(PG_ALONE_LOCK_MS) : STR(PG_GROUP_LOCK_MS)),
+                                   P_TEXT(str_of(statement))};
+    struct store_call call = {"SELECT set_config('lock_timeout', $1, true),"
+                              " set_config('statement_timeout', $2, true)",
+                              values, 2};
     return pg_send(c, &call);
 }
 
-static int run_together(struct pg_conn *c, struct pg_member **members, int n, bool patient)
+static int run_together(struct pg_conn *c, struct pg_member **members, int n, bool writing,
+                        bool alone)
 {
     PGresult *results[PG_GROUP_MAX] = {NULL};
-    int r = patient ? 0 : send_limit(c);
+    int r = writing ? send_limits(c, alone) : 0;
 
     put_in_order(members, n);
     for (int i = 0; i < n && r == 0; i++)
@@ -93,10 +104,14 @@ static void run_group(struct pg_store *s, struct pg_member **members, int n, boo
 {
     struct pg_conn *c;
     enum pg_why why = PG_WHY_NONE;
-    int r = pg_pool_borrow(s, &c);
+    int64_t until = clock_mono() + PG_GROUP_RUN_MS;
+
+    if (alone && members[0]->until < until)
+        until = members[0]->until;
+    int r = pg_pool_borrow(s, until, &c);
 
     if (r == 0) {
-        r = run_together(c, members, n, alone || !writing);
+        r = run_together(c, members, n, writing, alone);
         if (r != 0)
             why = why_of(c, writing, alone);
         pg_pool_return(s, c);
@@ -174,38 +189,58 @@ static bool enter(struct pg_group *g, struct pg_member *self)
     return leading;
 }
 
-/* Whether self, which nobody has taken for so long, leads beside whoever is held up. */
-static bool overtake(struct pg_group *g, struct pg_member *self)
+/* Takes self out of those that wait, where nobody else has; with the lock held. */
+static bool take_out(struct pg_group *g, const struct pg_member *self)
 {
     struct pg_member **link = &g->first;
 
-    pthread_mutex_lock(&g->lock);
     while (*link && *link != self)
         link = &(*link)->next;
-    bool leading = *link && g->leaders < PG_GROUP_LEADERS;
-    if (leading) {
-        *link = self->next;
-        if (!self->next)
-            g->last = link;
-        g->leaders++;
-    }
+    if (!*link)
+        return false;
+    *link = self->next;
+    if (!self->next)
+        g->last = link;
+    return true;
+}
+
+/* Whether self, which nobody has taken for so long, leads beside whoever is held up. */
+static bool overtake(struct pg_group *g, const struct pg_member *self)
+{
+    pthread_mutex_lock(&g->lock);
+    bool leading = g->leaders < PG_GROUP_LEADERS && take_out(g, self);
+    g->leaders += leading;
     pthread_mutex_unlock(&g->lock);
     return leading;
 }
 
-/* Until self has run, or is to lead. */
+/* Whether self gives up before anything of it was sent. */
+static bool withdraw(struct pg_group *g, struct pg_member *self)
+{
+    pthread_mutex_lock(&g->lock);
+    bool out = take_out(g, self);
+    pthread_mutex_unlock(&g->lock);
+    if (out) {
+        self->done = true;
+        self->r = FAULT_UNAVAILABLE;
+        snprintf(self->message, sizeof self->message, "postgresql: no connection in time");
+    }
+    return out;
+}
+
+/* Until self has run, is to lead, or has waited for too long. */
 static void wait_to_move(struct pg_group *g, struct pg_member *self)
 {
-    struct timespec until;
+    int64_t last = self->until - PG_GROUP_RUN_MS, next = clock_mono() + PG_GROUP_STALL_MS;
+    struct timespec until = pg_timespec(next);
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PG_GROUP_STALL_S;
     while (sem_clockwait(&self->moved, CLOCK_MONOTONIC, &until) != 0) {
         if (errno != ETIMEDOUT)
             continue; /* a signal came */
-        if (overtake(g, self))
+        if (overtake(g, self) || (next >= last && withdraw(g, self)))
             return;
-        until.tv_sec += PG_GROUP_STALL_S;
+        next += PG_GROUP_STALL_MS;
+        until = pg_timespec(next);
     }
 }
 
@@ -222,10 +257,13 @@ static void join(struct pg_store *s, struct pg_group *g, struct pg_member *self)
 int pg_group_run(struct pg_store *s, struct pg_group *g, const struct store_call *call,
                  PGresult **ret)
 {
-    struct pg_member self = {.call = call}, *alone[] = {&self};
+    struct pg_member self = {.call = call, .until = clock_mono() + STORE_SINGLE_MS};
+    struct pg_member *alone[] = {&self};
 
     join(s, g, &self);
     for (int tries = 1; self.r != 0 && self.why != PG_WHY_NONE && tries < PG_RETRIES; tries++) {
+        if (clock_mono() >= self.until)
+            break;
         if (self.why == PG_WHY_SERIAL)
             pg_nap(tries);
         self.r = 0;

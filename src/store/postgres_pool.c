@@ -3,6 +3,11 @@
 #include "base/clock.h"
 #include "base/fault.h"
 
+struct timespec pg_timespec(int64_t ms)
+{
+    return (struct timespec){ms / 1000, ms % 1000 * 1000000L};
+}
+
 void pg_pool_init(struct pg_store *s)
 {
     pthread_condattr_t attr;
@@ -86,9 +91,17 @@ static int reserve(struct pg_store *s, const struct timespec *until, struct pg_c
     return r;
 }
 
-static int open_one(struct pg_store *s, struct pg_conn **ret)
+/* How long may be waited now, in ms. */
+static int patience(const struct pg_store *s, int64_t until)
 {
-    int r = pg_connect(s->url, s->base.timeout_ms, s->base.statement_ms, ret);
+    int64_t left = until - clock_mono();
+
+    return left < 0 ? 0 : left < s->base.timeout_ms ? (int)left : s->base.timeout_ms;
+}
+
+static int open_one(struct pg_store *s, int64_t until, struct pg_conn **ret)
+{
+    int r = pg_connect(s->url, patience(s, until), s->base.statement_ms, ret);
 
     connect_ended(s, r == 0);
     if (r == 0)
@@ -140,22 +153,18 @@ void pg_pool_return(struct pg_store *s, struct pg_conn *c)
         put_back(s, c);
 }
 
-int pg_pool_borrow(struct pg_store *s, struct pg_conn **ret)
+int pg_pool_borrow(struct pg_store *s, int64_t until, struct pg_conn **ret)
 {
-    struct timespec until;
+    struct timespec by = pg_timespec(clock_mono() + patience(s, until));
     struct pg_conn *c;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += s->base.timeout_ms / 1000;
-    until.tv_nsec += s->base.timeout_ms % 1000 * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
     for (;;) {
-        int r = reserve(s, &until, &c);
+        int r = reserve(s, &by, &c);
         if (r == 0 && !c)
-            r = open_one(s, &c);
+            r = open_one(s, until, &c);
         if (r != 0)
             return r;
+        c->until = until;
         atomic_fetch_add_explicit(&s->base.busy, 1, memory_order_relaxed);
         if (pg_conn_alive(c)) {
             *ret = c;

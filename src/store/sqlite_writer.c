@@ -15,6 +15,7 @@ struct sqlite_job {
     store_job *job; /* or NULL, and then call */
     void *arg;
     const struct store_call *call;
+    int64_t until; /* monotonic ms; call is not run past it */
     int64_t changed;
     int result;
     char message[STORE_MESSAGE_MAX];
@@ -72,9 +73,16 @@ static int run_in_savepoint(struct sqlite_writer *w, struct sqlite_job *j)
 }
 
 /* One statement undoes itself when it fails; it needs no savepoint. */
+static int run_call(struct sqlite_writer *w, struct sqlite_job *j)
+{
+    if (clock_mono() > j->until)
+        return fault_set(FAULT_UNAVAILABLE, "sqlite: the writer was not free in time");
+    return sqlite_exec_on(w->conn, j->call, &j->changed);
+}
+
 static void run_one(struct sqlite_writer *w, struct sqlite_job *j)
 {
-    set_result(j, j->job ? run_in_savepoint(w, j) : sqlite_exec_on(w->conn, j->call, &j->changed));
+    set_result(j, j->job ? run_in_savepoint(w, j) : run_call(w, j));
 }
 
 /* Those that succeeded share the fate of the commit. */
@@ -167,7 +175,7 @@ int sqlite_writer_job(struct sqlite_writer *w, store_job *job, void *arg)
 
 int sqlite_writer_call(struct sqlite_writer *w, const struct store_call *call, int64_t *ret_changed)
 {
-    struct sqlite_job j = {.call = call};
+    struct sqlite_job j = {.call = call, .until = clock_mono() + STORE_SINGLE_MS};
     int r = submit(w, &j);
 
     if (r == 0)

@@ -126,6 +126,12 @@ int store_query(struct store_txn *t, const char *sql, struct store_rows **ret_ro
  * Runs one writing statement as a transaction of its own. On PostgreSQL those that wait at the
  * same time share a round trip and a durable commit, as writing jobs do on SQLite. Same returns;
  * of a lost connection as store_write says.
+ *
+ * It is for what is short, and does not take effect later than three seconds after the call, a
+ * commit that the disk holds up excepted: who is not served by then gets FAULT_UNAVAILABLE. On
+ * PostgreSQL that is known by then, too; a row that another transaction holds is waited for for
+ * half a second, and on a connection that says nothing the outcome is unknown. On SQLite the
+ * caller waits until the writer is free, and then nothing happens.
  */
 int store_run(struct store *s, const char *sql, int64_t *ret_changed,
               const struct store_param *params, size_t n);
@@ -138,7 +144,8 @@ typedef int store_reader(struct store_rows *rows, void *arg);
 
 /*
  * Runs one reading statement over a snapshot of its own and has its rows read. On PostgreSQL
- * those that wait at the same time share a round trip. Returns what reader does, or a fault.
+ * those that wait at the same time share a round trip, and three seconds are the limit as above.
+ * Returns what reader does, or a fault.
  */
 int store_find(struct store *s, const char *sql, store_reader *reader, void *arg,
                const struct store_param *params, size_t n);

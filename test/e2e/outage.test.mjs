@@ -128,3 +128,34 @@ test('what was ended while a node could not see it is ended when it sees again',
         });
     });
 });
+
+test('a refresh whose commit hangs is given up in time to be repeated', { skip }, async () => {
+    await withCluster(async (cluster) => {
+        await withInstallation({ store: storeOn(cluster), env: { ...small, REFRESH_GRACE_SECONDS: '20' } }, async (installation) => {
+            const { member } = await people(installation);
+            const server = await installation.start({ expectErrors: [/"fault":"unavailable"/] });
+            const grant = await server.login(member.email);
+            const refresh = () => server.api('POST', '/auth/refresh', { body: { refreshToken: grant.refreshToken } });
+
+            // The server keeps each commit until a standby has it, and there is none.
+            const awaitStandby = async (names) => {
+                await psql(cluster.url, `ALTER SYSTEM SET synchronous_standby_names = '${names}'`);
+                await psql(cluster.url, 'SELECT pg_reload_conf()');
+                await waitFor('the setting', async () => (await psql(cluster.url, 'SHOW synchronous_standby_names')).join() === names);
+            };
+            await awaitStandby('nobody');
+            const began = Date.now();
+            const lost = await refresh();
+            expect(lost, 503, 'unavailable');
+            assert.equal(lost.headers['retry-after'], '1');
+            assert.ok(Date.now() - began < 6000, `${Date.now() - began} ms`);
+            // Its row is held by the commit that hangs, so the repetition is not served, and harms nothing.
+            expect(await refresh(), 503, 'unavailable');
+            await awaitStandby('');
+            const again = expect(await refresh(), 200);
+            assert.equal(again.sessionId, grant.sessionId);
+            expect(await server.api('POST', '/auth/refresh', { body: { refreshToken: again.refreshToken } }), 200);
+            await server.stop();
+        });
+    });
+});
