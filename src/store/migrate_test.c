@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const struct store_migration second = {2, "0002_more.sql", "b2",
                                               "CREATE TABLE more (n BIGINT)"};
@@ -130,6 +131,31 @@ static void test_the_embedded_schema(void **state)
     }
 }
 
+/* Before anything is written: a server without encoding keeps whatever bytes it is given. */
+static void test_another_encoding_is_refused(void **state)
+{
+    static const char *const encodings[] = {"SQL_ASCII", "LATIN1"};
+    const char *server = getenv("HOLDFAST_TEST_POSTGRES");
+    struct store *s = NULL;
+    char name[64], sql[200], url[300];
+
+    snprintf(name, sizeof name, "encoding_%d", (int)getpid());
+    snprintf(url, sizeof url, "%.*s/%s", (int)(strrchr(server, '/') - server), server, name);
+    for (size_t i = 0; i < sizeof encodings / sizeof *encodings; i++) {
+        struct store_options o = {.url = url, .pool = 1, .timeout_ms = 5000};
+        snprintf(sql, sizeof sql, "CREATE DATABASE %s ENCODING '%s' LOCALE 'C' TEMPLATE template0",
+                 name, encodings[i]);
+        fixture_admin(sql);
+        int r = store_open(&o, &s);
+        snprintf(sql, sizeof sql, "DROP DATABASE %s", name);
+        fixture_admin(sql);
+        assert_int_equal(r, FAULT_STORE);
+        assert_null(s);
+        assert_non_null(strstr(fault_message(), encodings[i]));
+        assert_non_null(strstr(fault_message(), "has to be UTF8"));
+    }
+}
+
 static void test_url(void **state)
 {
     static const char *const wrong[] = {"", "sqlite:", "mysql://x", "postgresql:", "data/x.db"};
@@ -182,6 +208,7 @@ int main(void)
         FIXTURE_BOTH(test_a_part_for_one_engine),
         FIXTURE_BOTH_EMPTY(test_concurrent_open_of_an_empty_database),
         FIXTURE_BOTH_EMPTY(test_the_embedded_schema),
+        FIXTURE_POSTGRES(test_another_encoding_is_refused),
         cmocka_unit_test(test_url),
         cmocka_unit_test_setup_teardown(test_modes_of_files, fixture_empty_sqlite,
                                         fixture_empty_release),

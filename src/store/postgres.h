@@ -99,7 +99,10 @@ struct pg_store {
     int64_t retry_at;
 };
 
-/* Connects within timeout_ms and sets the session up. Returns 0 or FAULT_UNAVAILABLE. */
+/*
+ * Connects within timeout_ms and sets the session up. Returns 0, FAULT_UNAVAILABLE, or FAULT_STORE
+ * where the database is not in UTF-8.
+ */
 int pg_connect(const char *url, int timeout_ms, int statement_ms, struct pg_conn **ret);
 void pg_conn_close(struct pg_conn *c);
 

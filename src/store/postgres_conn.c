@@ -76,6 +76,19 @@ static int set_up(struct pg_conn *c)
     return pg_script(c, sql);
 }
 
+/* In any other the server would refuse text that is in UTF-8, or keep it without looking at it. */
+static int check_encoding(const struct pg_conn *c)
+{
+    const char *encoding = PQparameterStatus(c->pg, "server_encoding");
+
+    if (encoding && strcmp(encoding, "UTF8") == 0)
+        return 0;
+    return fault_set(FAULT_STORE,
+                     "postgresql: the database's encoding is %s, and has to be UTF8"
+                     " (CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0)",
+                     encoding ? encoding : "not told");
+}
+
 int pg_connect(const char *url, int timeout_ms, int statement_ms, struct pg_conn **ret)
 {
     struct pg_conn *c = calloc(1, sizeof *c);
@@ -92,6 +105,8 @@ int pg_connect(const char *url, int timeout_ms, int statement_ms, struct pg_conn
         r = fault_set(FAULT_UNAVAILABLE, "postgresql: %.*s", (int)strcspn(why, "\n"),
                       *why ? why : "no answer in time");
     }
+    if (r == 0)
+        r = check_encoding(c);
     if (r == 0) {
         PQsetNoticeReceiver(c->pg, on_notice, c);
         r = set_up(c);

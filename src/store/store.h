@@ -45,8 +45,8 @@ struct store_options {
 
 /*
  * Opens the store and brings its schema up to date under a lock. Returns 0, STORE_NEWER, or a
- * fault (FAULT_UNAVAILABLE where PostgreSQL cannot be reached). The directory of an SQLite path
- * is created (0700), the file with mode 0600.
+ * fault (FAULT_UNAVAILABLE where PostgreSQL cannot be reached, FAULT_STORE where its database is
+ * not in UTF-8). The directory of an SQLite path is created (0700), the file with mode 0600.
  */
 int store_open(const struct store_options *options, struct store **ret);
 
