@@ -137,3 +137,24 @@ int mac_ring_derive(const struct str *secrets, size_t n, struct str label, struc
     crypto_wipe(&ring, sizeof ring);
     return r;
 }
+
+int mac_ring_make(const struct mac_ring *ring, const struct str *parts, size_t n,
+                  uint8_t ret_mac[MAC_SIZE])
+{
+    return mac_sha256_parts(&ring->keys[0], parts, n, ret_mac);
+}
+
+int mac_ring_check(const struct mac_ring *ring, const struct str *parts, size_t n,
+                   const uint8_t mac[MAC_SIZE])
+{
+    uint8_t own[MAC_SIZE];
+    bool authentic = false;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ring->n; i++) {
+        r = mac_sha256_parts(&ring->keys[i], parts, n, own);
+        authentic |= r == 0 && crypto_memeq(own, mac, sizeof own);
+    }
+    crypto_wipe(own, sizeof own);
+    return r ? r : authentic ? 0 : MAC_FORGED;
+}

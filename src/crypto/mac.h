@@ -42,6 +42,9 @@ struct mac_ring {
  */
 int mac_ring_derive(const struct str *secrets, size_t n, struct str label, struct mac_ring *ret);
 
+/* Outcome: no key of the ring made it. */
+enum { MAC_FORGED = 1 };
+
 /*
  * n bytes (at most 255 * 32) of HKDF-SHA256; an empty salt is the standard's default.
  * Returns 0 or FAULT_CRYPTO.
@@ -57,5 +60,16 @@ int mac_sha256(const struct mac_key *key, struct str message, uint8_t ret_mac[MA
  */
 int mac_sha256_parts(const struct mac_key *key, const struct str *parts, size_t n,
                      uint8_t ret_mac[MAC_SIZE]);
+
+/* As mac_sha256_parts by the ring's first key. */
+int mac_ring_make(const struct mac_ring *ring, const struct str *parts, size_t n,
+                  uint8_t ret_mac[MAC_SIZE]);
+
+/*
+ * Whether mac is that of the parts by any key of the ring, in constant time: all are tried. Returns
+ * 0, MAC_FORGED or FAULT_CRYPTO.
+ */
+int mac_ring_check(const struct mac_ring *ring, const struct str *parts, size_t n,
+                   const uint8_t mac[MAC_SIZE]);
 
 #endif

@@ -1,6 +1,7 @@
 #include "crypto/mac.h"
 
 #include "base/encode.h"
+#include "base/fault.h"
 #include "crypto/init.h"
 
 #include <stdarg.h>
@@ -128,6 +129,31 @@ static void test_derive(void **state)
     assert_memory_equal(&a, &plain, sizeof a);
 }
 
+/* The first key makes; every one of them, and no other, verifies. */
+static void test_ring(void **state)
+{
+    static const char digits[] = "0123456789";
+    const struct str parts[] = {STR("a"), STR("bc")}, others[] = {STR("a"), STR("bd")};
+    struct str secrets[MAC_RING_MAX + 1];
+    struct mac_ring ring, one = {.n = 77};
+    uint8_t mac[MAC_SIZE];
+
+    for (size_t i = 0; i <= MAC_RING_MAX; i++)
+        secrets[i] = (struct str){digits + i, 1};
+    assert_int_equal(mac_ring_derive(secrets, MAC_RING_MAX, STR("label"), &ring), 0);
+    assert_int_equal(mac_ring_derive(secrets, MAC_RING_MAX + 1, STR("label"), &one), FAULT_LIMIT);
+    assert_int_equal(one.n, 77);
+    for (size_t i = 0; i <= MAC_RING_MAX; i++) {
+        assert_int_equal(mac_ring_derive(secrets + i, 1, STR("label"), &one), 0);
+        assert_int_equal(mac_ring_make(&one, parts, 2, mac), 0);
+        assert_int_equal(mac_ring_check(&ring, parts, 2, mac), i < MAC_RING_MAX ? 0 : MAC_FORGED);
+        assert_int_equal(mac_ring_check(&ring, others, 2, mac), MAC_FORGED);
+    }
+    assert_int_equal(mac_ring_make(&ring, parts, 2, mac), 0);
+    assert_int_equal(mac_ring_derive(secrets, 1, STR("label"), &one), 0);
+    assert_int_equal(mac_ring_check(&one, parts, 2, mac), 0);
+}
+
 static void test_memeq(void **state)
 {
     assert_true(crypto_memeq("abcd", "abcd", 4));
@@ -144,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_sha256),    cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_key_sizes), cmocka_unit_test(test_hkdf),
         cmocka_unit_test(test_derive),    cmocka_unit_test(test_memeq),
+        cmocka_unit_test(test_ring),
     };
 
     if (crypto_init())

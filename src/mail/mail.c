@@ -21,14 +21,13 @@ static struct str secret_of(const uint8_t key[SEAL_KEY_SIZE])
 static int make_keys(const struct config *config, struct mail *m)
 {
     struct encryption_secrets secrets;
-    struct str retired[SEAL_RETIRED_MAX];
+    struct str all[1 + SEAL_RETIRED_MAX] = {secret_of(secrets.active)};
     int r = encryption_secrets_read(config, &secrets);
 
     for (size_t i = 0; r == 0 && i < secrets.n_retired; i++)
-        retired[i] = secret_of(secrets.retired[i]);
+        all[1 + i] = secret_of(secrets.retired[i]);
     if (r == 0)
-        r = unsubscribe_keys_init(secret_of(secrets.active), retired, secrets.n_retired,
-                                  &m->unsubscribe);
+        r = mac_ring_derive(all, 1 + secrets.n_retired, UNSUBSCRIBE_LABEL, &m->unsubscribe);
     crypto_wipe(&secrets, sizeof secrets);
     return r;
 }
@@ -72,7 +71,7 @@ void mail_free(struct mail *m)
 {
     if (!m)
         return;
-    unsubscribe_keys_release(&m->unsubscribe);
+    crypto_wipe(&m->unsubscribe, sizeof m->unsubscribe);
     sender_domain_free(m->domain);
     mail_watch_release(&m->watch);
     free(m);

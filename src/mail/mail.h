@@ -22,7 +22,7 @@ enum { MAIL_URL_MAX = 300 /* bytes of PUBLIC_URL, or of what stands for it */ };
 struct mail {
     struct store *store;
     struct trail *trail;
-    struct unsubscribe_keys unsubscribe;
+    struct mac_ring unsubscribe;
     struct sender_domain *domain;
     struct mail_watch watch;
     char public_url[MAIL_URL_MAX + 1]; /* "https://holdfast.example.com": no slash at the end */

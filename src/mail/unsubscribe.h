@@ -8,8 +8,10 @@
  * work. It names the address, so it is no more secret than the message that carries it; a log shows
  * it only as a digest.
  *
- * Rooms: mail and below. Ownership: keys are a plain value of the caller, released by
- * unsubscribe_keys_release. Threads: any, on keys that no longer change.
+ * Keys are a ring of UNSUBSCRIBE_LABEL from the encryption secrets: retired ones still check.
+ *
+ * Rooms: mail and below. Ownership: keys are a plain value of the caller, who wipes them. Threads:
+ * any, on keys that no longer change.
  */
 #ifndef HOLDFAST_MAIL_UNSUBSCRIBE_H
 #define HOLDFAST_MAIL_UNSUBSCRIBE_H
@@ -19,8 +21,9 @@
 #include "crypto/mac.h"
 #include "identity/email_address.h"
 
+#define UNSUBSCRIBE_LABEL STR("holdfast unsubscribe v1")
+
 enum {
-    UNSUBSCRIBE_KEYS_MAX = 9,
     UNSUBSCRIBE_HEAD = 1 + 1 + 16,
     UNSUBSCRIBE_BYTES_MAX = UNSUBSCRIBE_HEAD + EMAIL_ADDRESS_MAX + MAC_SIZE,
     UNSUBSCRIBE_TEXT_MAX = BASE64URL_LENGTH(UNSUBSCRIBE_BYTES_MAX),
@@ -34,12 +37,6 @@ enum unsubscribe_purpose {
     UNSUBSCRIBE_ALL = 3
 };
 
-/* The first key makes tokens; the others, of retired secrets, still check. */
-struct unsubscribe_keys {
-    struct mac_key ring[UNSUBSCRIBE_KEYS_MAX];
-    size_t n;
-};
-
 struct unsubscribe {
     struct uuid tenant_id;
     enum unsubscribe_purpose purpose;
@@ -51,20 +48,12 @@ enum unsubscribe_outcome {
     UNSUBSCRIBE_ADDRESS      /* unsubscribe_make: not an address */
 };
 
-/* Keys from the encryption secrets. Returns 0, FAULT_LIMIT past the ring, or FAULT_CRYPTO. */
-int unsubscribe_keys_init(struct str active, const struct str *retired, size_t n_retired,
-                          struct unsubscribe_keys *ret_keys);
-
-/* Wipes the keys. */
-void unsubscribe_keys_release(struct unsubscribe_keys *keys);
-
 /* Writes the token's text with a NUL. Returns 0, UNSUBSCRIBE_ADDRESS or FAULT_CRYPTO. */
-int unsubscribe_make(const struct unsubscribe_keys *keys, const struct uuid *tenant_id,
+int unsubscribe_make(const struct mac_ring *keys, const struct uuid *tenant_id,
                      enum unsubscribe_purpose purpose, struct str address,
                      char ret_text[UNSUBSCRIBE_TEXT_SIZE]);
 
 /* Reads a token of a stranger. Returns 0, UNSUBSCRIBE_INVALID or FAULT_CRYPTO. */
-int unsubscribe_check(const struct unsubscribe_keys *keys, struct str text,
-                      struct unsubscribe *ret_token);
+int unsubscribe_check(const struct mac_ring *keys, struct str text, struct unsubscribe *ret_token);
 
 #endif

@@ -58,15 +58,15 @@ static int init_sealing(struct sessions *s, const struct config *config)
 
 static int init_tokens(struct sessions *s, const struct config *config)
 {
-    struct str retired[JWT_RETIRED_MAX + 1], active = str_of(config->jwt_secret);
+    struct str all[1 + JWT_RETIRED_MAX + 1] = {str_of(config->jwt_secret)}, *retired = all + 1;
     size_t n = split(config->jwt_retired_secrets, retired, JWT_RETIRED_MAX + 1);
 
     if (n > JWT_RETIRED_MAX)
         return fault_set(FAULT_LIMIT, "more than %d JWT_RETIRED_SECRETS", JWT_RETIRED_MAX);
-    int r = refresh_keys_init(active, retired, n, &s->refresh);
+    int r = mac_ring_derive(all, 1 + n, REFRESH_LABEL, &s->refresh);
     if (r)
         return r;
-    return jwt_keys_new((enum jwt_algorithm)config->jwt_algorithm, active, retired, n,
+    return jwt_keys_new((enum jwt_algorithm)config->jwt_algorithm, all[0], retired, n,
                         str_of(config->jwt_issuer), str_of(config->jwt_audience), &s->jwt);
 }
 
@@ -105,7 +105,6 @@ void sessions_free(struct sessions *s)
     failures_free(s->failures);
     gate_free(s->gate);
     jwt_keys_free(s->jwt);
-    refresh_keys_release(&s->refresh);
     seal_keys_release(&s->seal);
     crypto_wipe(s, sizeof *s);
     free(s);

@@ -39,7 +39,7 @@ struct sessions {
     struct store *store;
     struct trail *trail;
     struct jwt_keys *jwt;
-    struct refresh_keys refresh;
+    struct mac_ring refresh;
     struct seal_keys seal;
     struct mfa_keys mfa;
     struct mac_ring device_keys;

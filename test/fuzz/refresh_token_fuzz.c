@@ -8,14 +8,16 @@
 
 #include "fuzz.h"
 
-static struct refresh_keys keys;
+static struct mac_ring keys;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+    const struct str secret = STR("0123456789abcdef0123456789abcdef");
+
     FUZZ_CHECK(crypto_init() == 0);
-    FUZZ_CHECK(refresh_keys_init(STR("0123456789abcdef0123456789abcdef"), NULL, 0, &keys) == 0);
+    FUZZ_CHECK(mac_ring_derive(&secret, 1, REFRESH_LABEL, &keys) == 0);
     return 0;
 }
 
