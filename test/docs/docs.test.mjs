@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { Installation } from '../e2e/harness.mjs';
-import { commands, cut, packages, places, read, root, settings } from './tables.mjs';
+import { actions, commands, cut, packages, places, read, root, settings } from './tables.mjs';
 
 const markdown = ['README.md', 'docs/ARCHITECTURE.md', 'docs/OPERATIONS.md'];
 const manual = 'docs/holdfast.1';
@@ -131,6 +131,15 @@ test('the settings, commands and packages are read whole', () => {
     assert.ok(commands().length > 5 && commands().every((c) => c.options.some((o) => o.name === 'help')));
     assert.ok(packages().every((p) => p.set && p.name && p.why));
     assert.equal(settings().find((s) => s.name === 'PORT').range, '0 to 65535');
+    assert.equal(actions().length, read('src/trail/actions.h').match(/\bX\([A-Z]/g).length);
+});
+
+test('the actions of the trail that the documents select exist', () => {
+    const known = new Set(actions().map((a) => a.name));
+    const named = markdown.flatMap((file) => [...read(file).matchAll(/\.action \| IN\(([^)]*)\)/g)])
+        .flatMap(([, list]) => list.match(/[\w.]+/g));
+    assert.ok(named.length > 0);
+    assert.deepEqual(named.filter((name) => !known.has(name)), []);
 });
 
 test('docs/ARCHITECTURE.md names the labels by which keys are derived, and no others', () => {

@@ -62,6 +62,12 @@ export function packages() {
     });
 }
 
+/* { name, help } an action of the trail. */
+export function actions() {
+    return [...read('src/trail/actions.h').matchAll(/^ {4}X\(\w+,\s*"([^"]+)",\s*"([^"]+)"\)/gm)]
+        .map(([, name, text]) => ({ name, help: text }));
+}
+
 function settingsTable() {
     return table(['setting', 'default', 'takes', 'what it is', 'SIGHUP'], settings().map((s) => [
         `\`${s.name}\``,
@@ -79,6 +85,10 @@ function commandsTable() {
 
 function packagesTable() {
     return table(['for', 'package', 'why'], packages().map((p) => [p.set, `\`${p.name}\``, p.why]));
+}
+
+function actionsTable() {
+    return table(['action', 'a record of it says'], actions().map((a) => [`\`${a.name}\``, a.help]));
 }
 
 function routesTable(openapi) {
@@ -106,6 +116,7 @@ export const places = [
     ['README.md', 'commands', commandsTable],
     ['README.md', 'routes', routesTable],
     ['docs/OPERATIONS.md', 'settings', settingsTable],
+    ['docs/OPERATIONS.md', 'actions', actionsTable],
     ['docs/ARCHITECTURE.md', 'packages', packagesTable],
     ['docs/holdfast.1', 'settings', settingsList],
 ];
