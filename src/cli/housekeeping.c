@@ -29,6 +29,7 @@ struct housekeeping {
     struct uuid cursor, epochs_cursor; /* where the reaping of notices and of epochs is */
     int64_t mail_reaped_at;            /* when nothing of mail was left to be removed; clock_mono */
     struct erasure erasure;
+    struct feed_reaper feed;
 };
 
 static int flush_failures(struct housekeeping *h)
@@ -59,9 +60,10 @@ static int write_checkpoint(struct housekeeping *h)
 
 static int reap_feed(struct housekeeping *h)
 {
-    int64_t deleted;
+    int64_t now = clock_now(), deleted;
+    struct feed_reaping what = {now, clock_mono(), session_access_horizon(now) - now, REAP_ROWS};
 
-    return feed_reap(h->sessions->store, clock_now(), REAP_ROWS, &deleted);
+    return feed_reap(h->sessions->store, &h->feed, &what, &deleted);
 }
 
 static int reap_families(struct housekeeping *h)

@@ -67,30 +67,55 @@ int feed_users_bulk(struct store_txn *t, int64_t now, int64_t expires_at)
     return r ? r : store_wake(t);
 }
 
-struct reaping {
-    int64_t now, limit, deleted;
+struct reap_work {
+    const struct feed_reaper *reaper;
+    const struct feed_reaping *what;
+    int64_t newest, deleted;
+    bool known; /* what the reaper has seen is still what is there */
 };
 
-static int reap_job(struct store_txn *t, void *arg)
+static int delete_expired(struct store_txn *t, struct reap_work *w)
 {
-    struct reaping *reaping = arg;
+    const struct feed_mark *first = &w->reaper->first, *latest = &w->reaper->latest;
 
     /* The newest entry stays, whatever its age: numbers must never begin again. */
     return store_exec(t,
                       "DELETE FROM feed WHERE seq IN "
-                      "(SELECT seq FROM feed WHERE expires_at <= $1 AND "
-                      "seq < (SELECT max(seq) FROM feed) ORDER BY expires_at LIMIT $2)",
-                      &reaping->deleted, PARAMS(P_INT(reaping->now), P_INT(reaping->limit)));
+                      "(SELECT seq FROM feed WHERE expires_at <= $1 AND seq < $2 AND "
+                      "((seq <= $3 AND expires_at - at <= $4) OR "
+                      "(seq <= $5 AND expires_at - at <= $6)) ORDER BY expires_at LIMIT $7)",
+                      &w->deleted,
+                      PARAMS(P_INT(w->what->now), P_INT(w->newest), P_INT(first->seq),
+                             P_INT(w->what->mono - first->at), P_INT(latest->seq),
+                             P_INT(w->what->mono - latest->at), P_INT(w->what->limit)));
 }
 
-int feed_reap(struct store *s, int64_t now, int64_t limit, int64_t *ret_deleted)
+static int reap_job(struct store_txn *t, void *arg)
 {
-    struct reaping reaping = {now, limit, 0};
-    int r = store_write(s, reap_job, &reaping);
+    struct reap_work *w = arg;
+    int r = store_number(t, "SELECT coalesce(max(seq), 0) FROM feed", &w->newest, NO_PARAMS);
 
-    if (r == 0)
-        *ret_deleted = reaping.deleted;
-    return r;
+    w->deleted = 0;
+    /* Numbers below what was seen mean that an older feed was put in place. */
+    w->known = w->reaper->begun && w->newest >= w->reaper->latest.seq;
+    return r == 0 && w->known ? delete_expired(t, w) : r;
+}
+
+int feed_reap(struct store *s, struct feed_reaper *reaper, const struct feed_reaping *what,
+              int64_t *ret_deleted)
+{
+    struct reap_work w = {.reaper = reaper, .what = what};
+    int r = store_write(s, reap_job, &w);
+
+    if (r != 0)
+        return r;
+    struct feed_mark mark = {w.newest, what->mono};
+    if (!w.known)
+        *reaper = (struct feed_reaper){true, mark, mark};
+    else if (w.deleted < what->limit && mark.at - reaper->latest.at > what->life)
+        reaper->latest = mark;
+    *ret_deleted = w.deleted;
+    return 0;
 }
 
 struct feed_follower {
@@ -110,7 +135,10 @@ static int apply(struct feed_follower *f, struct store_rows *rows)
     struct uuid id = store_col_id(rows, 2);
 
     if (str_eq(kind, STR("family"))) {
-        int r = gate_end_family(f->gate, &id, store_col_int(rows, 3));
+        /* As long as it lives from now on, too: today's clock may be ahead, and be put back. */
+        int64_t expires_at = store_col_int(rows, 3);
+        int64_t until = clock_now() + expires_at - store_col_int(rows, 4);
+        int r = gate_end_family(f->gate, &id, until > expires_at ? until : expires_at);
         if (r == 0 && f->listener.family_ended)
             f->listener.family_ended(f->listener.context, &id);
         return r;
@@ -154,7 +182,7 @@ static int read_job(struct store_txn *t, void *arg)
     struct reading *reading = arg;
     struct store_rows *rows _cleanup_rows_ = NULL;
     int r = store_query(t,
-                        "SELECT seq, kind, subject_id, expires_at FROM feed "
+                        "SELECT seq, kind, subject_id, expires_at, at FROM feed "
                         "WHERE seq > $1 ORDER BY seq LIMIT $2",
                         &rows, PARAMS(P_INT(reading->follower->last), P_INT(BATCH)));
 

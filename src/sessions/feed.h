@@ -28,8 +28,30 @@ int feed_users_bulk(struct store_txn *t, int64_t now, int64_t expires_at);
 int feed_families_of(struct store_txn *t, const struct uuid *user_id, int64_t revoked_at,
                      int64_t expires_at);
 
-/* Deletes at most limit expired entries; *ret_deleted says how many. */
-int feed_reap(struct store *s, int64_t now, int64_t limit, int64_t *ret_deleted);
+/*
+ * Reaping. That an entry's time is over is believed when the clock says so and when this process
+ * has seen as much time pass since it saw the entry, by the monotonic clock: a clock that leaps
+ * ahead and is put back again makes no node forget what was ended, even one that starts afterwards.
+ */
+struct feed_mark {
+    int64_t seq, at; /* the newest number there was; monotonic ms */
+};
+
+/* What one process has seen; zero at first. One thread uses it. */
+struct feed_reaper {
+    bool begun;
+    struct feed_mark first, latest;
+};
+
+struct feed_reaping {
+    int64_t now, mono; /* ms UTC; monotonic ms */
+    int64_t life;      /* how long an entry lives today, in ms: latest is renewed as often */
+    int64_t limit;     /* of rows */
+};
+
+/* Deletes at most limit expired entries; *ret_deleted says how many. Returns 0 or a fault. */
+int feed_reap(struct store *s, struct feed_reaper *reaper, const struct feed_reaping *what,
+              int64_t *ret_deleted);
 
 struct feed_follower;
 

@@ -192,31 +192,103 @@ static void test_unknown_kind(void **state)
     assert_false(holds_account(f->s->gate, &user));
 }
 
+/* Entries of the test are from NOW; limit 0 is 100. */
+static int64_t reap(struct scene *f, struct feed_reaper *reaper, int64_t after, int64_t mono,
+                    int64_t limit)
+{
+    struct feed_reaping what = {NOW + after, mono, 100, limit ? limit : 100};
+    int64_t deleted = -1;
+
+    assert_done(feed_reap(f->node.store, reaper, &what, &deleted));
+    return deleted;
+}
+
 static void test_reaping(void **state)
 {
     struct scene *f = *state;
     struct uuid id = uuid_new();
-    int64_t deleted = -1, newest;
+    struct feed_reaper reaper = {false};
 
-    assert_done(feed_reap(f->node.store, NOW, 100, &deleted));
-    assert_int_equal(deleted, 0);
+    assert_int_equal(reap(f, &reaper, 0, 5, 0), 0);
     for (int i = 1; i <= 10; i++)
         append(f, &id, NOW + i, feed_family);
-    newest = scene_number(f, "SELECT max(seq) FROM feed");
-    assert_done(feed_reap(f->node.store, NOW, 100, &deleted));
-    assert_int_equal(deleted, 0);
-    assert_done(feed_reap(f->node.store, NOW + 3, 2, &deleted));
-    assert_int_equal(deleted, 2);
-    assert_done(feed_reap(f->node.store, NOW + 3, 2, &deleted));
-    assert_int_equal(deleted, 1);
+    int64_t newest = scene_number(f, "SELECT max(seq) FROM feed");
+    reaper.begun = false;
+    assert_int_equal(reap(f, &reaper, 0, 1000, 0), 0);
+    assert_int_equal(reap(f, &reaper, 0, 1050, 0), 0);
+    assert_int_equal(reap(f, &reaper, 3, 1050, 2), 2);
+    assert_int_equal(reap(f, &reaper, 3, 1050, 2), 1);
     /* However old, the newest stays: numbers never begin again. */
-    assert_done(feed_reap(f->node.store, NOW + 1000, 100, &deleted));
-    assert_int_equal(deleted, 6);
+    assert_int_equal(reap(f, &reaper, 1000, 1050, 0), 6);
     assert_int_equal(scene_number(f, "SELECT max(seq) FROM feed"), newest);
     append(f, &id, NOW, feed_family);
     assert_true(scene_number(f, "SELECT max(seq) FROM feed") > newest);
-    assert_done(feed_reap(f->node.store, NOW + 1000, 100, &deleted));
-    assert_int_equal(deleted, 1);
+    assert_int_equal(reap(f, &reaper, 1000, 1050, 0), 1);
+}
+
+/* A clock that leaps ahead makes no time pass: what an entry lives for has to be seen to pass. */
+static void test_reaping_by_a_clock_that_leaps(void **state)
+{
+    struct scene *f = *state;
+    const int64_t day = CLOCK_DAY;
+    struct uuid id = uuid_new();
+    struct feed_reaper reaper = {false};
+
+    append(f, &id, NOW + 100, feed_family);
+    append(f, &id, NOW + 300, feed_family);
+    append(f, &id, NOW + 100, feed_family);
+    assert_int_equal(reap(f, &reaper, day, 1000, 0), 0); /* a process that has just begun */
+    assert_int_equal(reap(f, &reaper, day, 1099, 0), 0);
+    append(f, &id, NOW + 50, feed_family); /* nobody has seen it yet */
+    append(f, &id, NOW + 50, feed_family);
+    assert_int_equal(reap(f, &reaper, day, 1100, 0), 2);
+    assert_int_equal(reap(f, &reaper, day, 1101, 0), 0); /* but now */
+    assert_int_equal(reap(f, &reaper, day, 1150, 0), 0);
+    assert_int_equal(reap(f, &reaper, day, 1151, 0), 1);
+    /* What lives for longer than is usual today is reaped by who has been there for as long. */
+    assert_int_equal(reap(f, &reaper, day, 1299, 0), 0);
+    assert_int_equal(reap(f, &reaper, 0, 1300, 0), 0); /* the clock is right again */
+    assert_int_equal(reap(f, &reaper, day, 1300, 0), 1);
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM feed"), 1);
+}
+
+/* In an older feed that was put in place, numbers that were seen are those of other entries. */
+static void test_reaping_after_a_restore(void **state)
+{
+    struct scene *f = *state;
+    struct uuid id = uuid_new();
+    struct feed_reaper reaper = {false};
+
+    for (int i = 0; i < 3; i++)
+        append(f, &id, NOW + 100, feed_family);
+    assert_int_equal(reap(f, &reaper, 0, 1000, 0), 0);
+    scene_run(f, "DELETE FROM feed WHERE seq = (SELECT max(seq) FROM feed)", NO_PARAMS);
+    assert_int_equal(reap(f, &reaper, 1000, 1500, 0), 0);
+    assert_int_equal(reap(f, &reaper, 1000, 1599, 0), 0);
+    assert_int_equal(reap(f, &reaper, 1000, 1600, 0), 1);
+}
+
+/* A node that starts while the clock is ahead forgets nothing when it is put back. */
+static void test_follower_that_starts_ahead(void **state)
+{
+    struct scene *f = *state;
+    struct scene_node other = scene_node_open(f);
+    struct uuid id = uuid_new();
+    int64_t now = clock_now();
+
+    append(f, &id, NOW + 15 * CLOCK_MINUTE, feed_family);
+    scene_run(f, "UPDATE feed SET at = $1, expires_at = $2",
+              PARAMS(P_INT(now), P_INT(now + 15 * CLOCK_MINUTE)));
+    clock_shift(CLOCK_DAY);
+    int r = sessions_follow(other.s, NULL);
+    gate_reap(other.s->gate, clock_now());
+    bool ahead = gate_family_ended(other.s->gate, &id);
+    clock_shift(0);
+    gate_reap(other.s->gate, clock_now());
+    assert_done(r);
+    assert_true(ahead);
+    assert_true(gate_family_ended(other.s->gate, &id));
+    scene_node_close(&other);
 }
 
 static void test_follower_over_a_reaping(void **state)
@@ -224,13 +296,14 @@ static void test_follower_over_a_reaping(void **state)
     struct scene *f = *state;
     struct scene_node other = scene_node_open(f);
     struct uuid first = uuid_new(), second = uuid_new();
-    int64_t later = clock_now() + CLOCK_HOUR, deleted;
+    struct feed_reaper reaper = {false};
+    int64_t later = clock_now() + CLOCK_HOUR;
 
     append(f, &first, 1, feed_family);
     append(f, &first, 1, feed_family);
     assert_done(sessions_follow(other.s, NULL));
-    assert_done(feed_reap(f->node.store, NOW, 100, &deleted));
-    assert_int_equal(deleted, 1);
+    assert_int_equal(reap(f, &reaper, 0, 1000, 0), 0);
+    assert_int_equal(reap(f, &reaper, 0, 1000, 0), 1);
     append(f, &second, later, feed_family);
     fixture_await(gate_family_ended(other.s->gate, &second));
     scene_node_close(&other);
@@ -260,6 +333,9 @@ int main(void)
         SCENE_BOTH(test_follower_sees_others),
         SCENE_BOTH(test_unknown_kind),
         SCENE_BOTH(test_reaping),
+        SCENE_BOTH(test_reaping_by_a_clock_that_leaps),
+        SCENE_BOTH(test_reaping_after_a_restore),
+        SCENE_BOTH(test_follower_that_starts_ahead),
         SCENE_BOTH(test_follower_over_a_reaping),
         SCENE_BOTH(test_rolled_back),
     };
