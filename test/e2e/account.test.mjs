@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { forEachStore, password, waitFor, withInstallation } from './harness.mjs';
+import { forEachStore, password, stores, waitFor, withInstallation } from './harness.mjs';
 import { noticesOf, refresh, statusOf } from './steps.mjs';
-import { expect } from './support.mjs';
+import { expect, sql, sqlId, startCommand } from './support.mjs';
 
 const another = 'a quite different passphrase';
 
@@ -133,5 +133,36 @@ forEachStore((store) => {
             assert.equal((await server.api('POST', '/auth/logout', { token: grant.accessToken })).status, 204);
             assert.equal(await statusOf(server, grant.accessToken), 401);
         });
+    });
+});
+
+/* The lock that the trail and the feed are written under: its number in what holds locks of ours apart. */
+const trailLock = BigInt('0x486f6c6466617374') ^ 1n;
+const postgres = stores.find((store) => store.name === 'postgresql');
+
+/*
+ * A mass revocation takes no user's row, so it can commit between a change's first look and its own
+ * turn under the lock. On SQLite one transaction writes at a time.
+ */
+test('a session that is ended while it changes the password changes nothing', { skip: !postgres && 'needs PostgreSQL' }, async () => {
+    await withInstallation({ store: postgres }, async (installation) => {
+        const user = await installation.addUser();
+        const server = await installation.start();
+        const grant = await server.login(user.email);
+        const revocation = startCommand(installation, ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', installation.database.url], { command: ['psql'] });
+        const say = (text) => revocation.child.stdin.write(`${text}\n`);
+        say(`BEGIN; SELECT pg_advisory_xact_lock(${trailLock}); SELECT 'locked';`);
+        await waitFor('the lock', () => revocation.stdout.includes('locked'));
+        const changing = change(server, grant.accessToken, password, another);
+        await waitFor('the change to wait for the lock', async () =>
+            (await sql(installation, "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()")).join() === '1');
+        const now = Date.now();
+        say(`INSERT INTO epochs (user_id, not_before, at, reason) VALUES (${sqlId(installation, user.id)}, ${now}, ${now}, 'mass'); COMMIT;`);
+        revocation.child.stdin.end();
+        const { code, stderr } = await revocation.ended;
+        assert.equal(code, 0, stderr);
+        expect(await changing, 401, 'token_revoked');
+        await server.login(user.email);
+        expect(await server.api('POST', '/auth/login', { body: { email: user.email, password: another } }), 401, 'invalid_credentials');
     });
 });
