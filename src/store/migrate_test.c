@@ -131,6 +131,57 @@ static void test_the_embedded_schema(void **state)
     }
 }
 
+/* What of the embedded schema comes before a version. */
+static struct store *open_before(const struct fixture *f, int version)
+{
+    struct store_schema schema = {store_migrations, 0};
+    struct store_options o = {.url = f->url, .pool = 2, .timeout_ms = 2000};
+    struct store *s = NULL;
+
+    while (store_migrations[schema.count].version != version)
+        schema.count++;
+    assert_done(store_open_schema(&o, &schema, &s));
+    return s;
+}
+
+static void insert_user_of_0006(struct store *s, const struct uuid *id, const struct uuid *tenant,
+                                const char *email, int64_t not_before)
+{
+    assert_done(store_run(
+        s,
+        "INSERT INTO users (id, tenant_id, email, role, password_hash, password_changed_at, "
+        "password_temporary, disabled, failed_logins, email_status, not_before, totp_active, "
+        "totp_last_step, created_at, updated_at) "
+        "VALUES ($1, $2, $3, 'member', 'x', 1, 0, 0, 0, 'ok', $4, 0, 0, 1, 1)",
+        NULL, PARAMS(P_ID(id), P_ID(tenant), P_TEXT(str_of(email)), P_INT(not_before))));
+}
+
+/* What was ended stays ended when epochs get a table of their own. */
+static void test_ends_of_sessions_are_carried_over(void **state)
+{
+    struct fixture *f = *state;
+    struct uuid tenant = uuid_new(), ended = uuid_new(), never = uuid_new();
+    struct store_options o = {.url = f->url, .pool = 2, .timeout_ms = 2000};
+    struct store *s = open_before(f, 7);
+
+    assert_done(store_run(s, "INSERT INTO tenants (id, name, created_at) VALUES ($1, 'T', 1)", NULL,
+                          PARAMS(P_ID(&tenant))));
+    insert_user_of_0006(s, &ended, &tenant, "ended@example.com", NOW);
+    insert_user_of_0006(s, &never, &tenant, "never@example.com", 0);
+    store_close(s);
+    s = NULL;
+    assert_done(store_open(&o, &s));
+    assert_int_equal(fixture_number(s, "SELECT COUNT(*) FROM users"), 2);
+    assert_int_equal(fixture_number(s, "SELECT COUNT(*) FROM epochs"), 1);
+    assert_int_equal(fixture_number(s, "SELECT not_before FROM epochs JOIN users ON id = user_id"
+                                       " WHERE email = 'ended@example.com' AND reason = ''"),
+                     NOW);
+    assert_int_equal(fixture_number(s, "SELECT at FROM epochs"), NOW);
+    /* Nobody reads the old place any more, so it is not there. */
+    assert_int_equal(store_run(s, "UPDATE users SET not_before = 0", NULL, NO_PARAMS), FAULT_STORE);
+    store_close(s);
+}
+
 /* Before anything is written: a server without encoding keeps whatever bytes it is given. */
 static void test_another_encoding_is_refused(void **state)
 {
@@ -208,6 +259,7 @@ int main(void)
         FIXTURE_BOTH(test_a_part_for_one_engine),
         FIXTURE_BOTH_EMPTY(test_concurrent_open_of_an_empty_database),
         FIXTURE_BOTH_EMPTY(test_the_embedded_schema),
+        FIXTURE_BOTH_EMPTY(test_ends_of_sessions_are_carried_over),
         FIXTURE_POSTGRES(test_another_encoding_is_refused),
         cmocka_unit_test(test_url),
         cmocka_unit_test_setup_teardown(test_modes_of_files, fixture_empty_sqlite,
