@@ -96,18 +96,33 @@ static int check_alive(const struct finding *f, int64_t now)
     return 0;
 }
 
-static int rotate(struct sessions *s, const struct finding *f, const struct refresh_input *input,
-                  uint32_t next, bool *ret_won)
-{
-    const struct session_family *family = &f->family;
-    int64_t at = input->rotate_at > input->now ? input->rotate_at : input->now, changed = 0;
-    int64_t idle = at + config_current()->refresh_idle_days * CLOCK_DAY;
-    int r = store_run(s->store, rotate_sql, &changed,
-                      PARAMS(P_ID(&family->id), P_INT(family->generation), P_INT(next), P_INT(at),
-                             P_INT(idle), P_TEXT(input->ip), P_TEXT(input->user_agent)));
+struct rotation {
+    struct sessions *s;
+    const struct finding *finding;
+    const struct refresh_input *input;
+    uint32_t next;
+    bool won;
+};
 
-    if (r == 0)
-        *ret_won = changed == 1;
+/* The parameters of rotate_sql. */
+#define ROTATION(r, at)                                                                            \
+    PARAMS(P_ID(&(r)->finding->family.id), P_INT((r)->finding->family.generation),                 \
+           P_INT((r)->next), P_INT(at),                                                            \
+           P_INT((at) + config_current()->refresh_idle_days * CLOCK_DAY), P_TEXT((r)->input->ip),  \
+           P_TEXT((r)->input->user_agent))
+
+static int64_t rotation_time(const struct refresh_input *input)
+{
+    return input->rotate_at > input->now ? input->rotate_at : input->now;
+}
+
+static int rotate(struct rotation *rotation)
+{
+    int64_t changed = 0;
+    int r = store_run(rotation->s->store, rotate_sql, &changed,
+                      ROTATION(rotation, rotation_time(rotation->input)));
+
+    rotation->won = changed == 1;
     return r;
 }
 
@@ -123,38 +138,38 @@ static struct trail_actor actor_of(const struct finding *f, const struct refresh
                                 .request_id = input->request_id};
 }
 
-/* A restored database is worth a record: it explains why a row jumped. */
-static int record_forward(struct sessions *s, const struct finding *f,
-                          const struct refresh_input *input)
+/* A restored database is worth a record, which explains why a row jumped: both or neither. */
+static int forward_job(struct store_txn *t, void *arg)
 {
-    struct trail_actor actor = actor_of(f, input);
+    struct rotation *rotation = arg;
+    const struct finding *f = rotation->finding;
+    struct trail_actor actor = actor_of(f, rotation->input);
     struct trail_event event = {.action = TRAIL_SESSION_FORWARD,
                                 .tenant_id = f->family.tenant_id,
                                 .subject_id = f->family.user_id,
                                 .subject = f->user.email};
+    int64_t changed = 0;
+    int r = store_exec(t, rotate_sql, &changed, ROTATION(rotation, rotation_time(rotation->input)));
 
-    metric_add(&s->counters.refresh_forwards, 1);
-    return trail_append_now(s->trail, &actor, &event);
+    rotation->won = changed == 1;
+    return r || !rotation->won ? r : trail_append(rotation->s->trail, t, &actor, &event);
 }
 
 static int advance(struct sessions *s, struct arena *a, const struct finding *f,
                    const struct refresh_input *input, struct session_grant *ret)
 {
-    uint32_t next = f->token->generation + 1;
-    bool won;
+    struct rotation rotation = {s, f, input, f->token->generation + 1, false};
+    bool forward = f->token->generation > f->family.generation;
 
-    if (next > REFRESH_GENERATION_MAX)
+    if (rotation.next > REFRESH_GENERATION_MAX)
         return REFRESH_EXPIRED;
-    int r = rotate(s, f, input, next, &won);
+    int r = forward ? store_write(s->store, forward_job, &rotation) : rotate(&rotation);
     if (r)
         return r;
-    if (!won)
+    if (!rotation.won)
         return AGAIN;
-    if (f->token->generation == f->family.generation)
-        metric_add(&s->counters.refreshes, 1);
-    else
-        r = record_forward(s, f, input);
-    return r ? r : session_grant_make(s, a, &f->family, next, &f->user, input->now, ret);
+    metric_add(forward ? &s->counters.refresh_forwards : &s->counters.refreshes, 1);
+    return session_grant_make(s, a, &f->family, rotation.next, &f->user, input->now, ret);
 }
 
 static int reuse(struct sessions *s, struct arena *a, const struct finding *f,

@@ -195,6 +195,24 @@ static void test_reuse(void **state)
     assert_done(refresh(f, token_of(f, &other, 0), NOW, &grant));
 }
 
+/* Where it cannot be recorded the row does not move: the token is as good as before. */
+static void test_forward_without_a_record(void **state)
+{
+    struct scene *f = *state;
+    struct session_family family = begin(f);
+    struct session_grant grant;
+    struct str token = token_of(f, &family, 7);
+
+    scene_run(f, "UPDATE trail_head SET seq = seq + 1", NO_PARAMS);
+    assert_int_equal(refresh(f, token, NOW, &grant), FAULT_STORE);
+    assert_int_equal(generation(f), 0);
+    assert_int_equal(metric_value(&f->s->counters.refresh_forwards), 0);
+    scene_run(f, "UPDATE trail_head SET seq = seq - 1", NO_PARAMS);
+    assert_done(refresh(f, token, NOW + 2 * GRACE, &grant));
+    assert_int_equal(generation(f), 8);
+    assert_int_equal(scene_records(f, "session.forward"), 1);
+}
+
 /* A restored database is behind its users: the row moves forward, and the session lives on. */
 static void test_forward(void **state)
 {
@@ -329,19 +347,30 @@ static const struct store_driver *inner;
 static _Atomic int meddling;
 static const char *meddling_sql;
 
-static int meddle(struct store *s, const struct store_call *call, int64_t *ret_changed)
+static int meddle(struct store *s)
 {
     struct store_param one = {STORE_INT, 1, {NULL, 0}};
     struct store_call before = {meddling_sql, &one, 1};
     int64_t changed;
 
-    if (atomic_load(&meddling) > 0) {
-        atomic_fetch_sub(&meddling, 1);
-        int r = inner->run(s, &before, &changed);
-        if (r)
-            return r;
-    }
-    return inner->run(s, call, ret_changed);
+    if (atomic_load(&meddling) == 0)
+        return 0;
+    atomic_fetch_sub(&meddling, 1);
+    return inner->run(s, &before, &changed);
+}
+
+static int meddle_run(struct store *s, const struct store_call *call, int64_t *ret_changed)
+{
+    int r = meddle(s);
+
+    return r ? r : inner->run(s, call, ret_changed);
+}
+
+static int meddle_write(struct store *s, store_job *job, void *arg)
+{
+    int r = meddle(s);
+
+    return r ? r : inner->write(s, job, arg);
 }
 
 static void install_meddler(struct scene *f, int times, const char *sql)
@@ -350,7 +379,8 @@ static void install_meddler(struct scene *f, int times, const char *sql)
 
     inner = f->node.store->driver;
     driver = *inner;
-    driver.run = meddle;
+    driver.run = meddle_run;
+    driver.write = meddle_write;
     f->node.store->driver = &driver;
     meddling_sql = sql;
     atomic_store(&meddling, times);
@@ -498,6 +528,7 @@ int main(void)
         SCENE_BOTH(test_grand_predecessor),
         SCENE_BOTH(test_reuse),
         SCENE_BOTH(test_forward),
+        SCENE_BOTH(test_forward_without_a_record),
         SCENE_BOTH(test_last_generation),
         SCENE_BOTH(test_expiry),
         SCENE_BOTH(test_access_token_ends_with_the_session),
