@@ -13,7 +13,8 @@ static const char insert_sql[] =
 
 static const char hand_over_sql[] =
     "UPDATE email_logs SET provider_id = r.t1, sent_at = r.i1 FROM bulk_rows r"
-    " WHERE email_logs.message_id = r.b1 AND " IS_QUEUED " RETURNING " MAIL_MOVE_COLUMNS;
+    " WHERE email_logs.message_id = r.b1 AND (r.t2 = '' OR email_logs.recipient = r.t2)"
+    " AND " IS_QUEUED " RETURNING " MAIL_MOVE_COLUMNS;
 
 static const char link_sql[] =
     "UPDATE email_events SET log_id = (SELECT l.id FROM email_logs l"
@@ -115,6 +116,7 @@ static int fill_handovers(struct store_txn *t, struct arena *a,
     for (size_t i = 0; i < n; i++) {
         rows[i].i[0] = messages[i].at;
         rows[i].t[0] = messages[i].provider_id.p ? messages[i].provider_id : STR("");
+        rows[i].t[1] = messages[i].recipient.p ? messages[i].recipient : STR("");
         rows[i].b[0] = (struct str){(const char *)messages[i].message_id.b, sizeof(struct uuid)};
     }
     return store_bulk_rows(t, rows, n);

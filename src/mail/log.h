@@ -50,6 +50,7 @@ struct mail_handover {
     struct uuid message_id;
     struct str provider_id; /* what it will be called in events */
     int64_t at;
+    struct str recipient; /* empty: all that are still queued */
 };
 
 /*

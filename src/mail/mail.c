@@ -28,6 +28,9 @@ static int make_keys(const struct config *config, struct mail *m)
         all[1 + i] = secret_of(secrets.retired[i]);
     if (r == 0)
         r = mac_ring_derive(all, 1 + secrets.n_retired, UNSUBSCRIBE_LABEL, &m->unsubscribe);
+    if (r == 0)
+        r = seal_keys_init(secrets.active, (const uint8_t(*)[SEAL_KEY_SIZE])secrets.retired,
+                           secrets.n_retired, &m->seal);
     crypto_wipe(&secrets, sizeof secrets);
     return r;
 }
@@ -56,7 +59,9 @@ int mail_new(const struct config *config, struct store *store, struct trail *tra
     m->trail = trail;
     mail_watch_init(&m->watch);
     set_public_url(config, m);
-    int r = make_keys(config, m);
+    int r = sender_parse(str_of(config->email_from), &m->sender)
+                ? fault_set(FAULT_INTERNAL, "EMAIL_FROM is not a mailbox such as Ann <a@x.com>")
+                : make_keys(config, m);
     if (r == 0)
         r = sender_domain_new(&m->domain);
     if (r) {
@@ -72,6 +77,7 @@ void mail_free(struct mail *m)
     if (!m)
         return;
     crypto_wipe(&m->unsubscribe, sizeof m->unsubscribe);
+    seal_keys_release(&m->seal);
     sender_domain_free(m->domain);
     mail_watch_release(&m->watch);
     free(m);

@@ -10,7 +10,9 @@
 #define HOLDFAST_MAIL_MAIL_H
 
 #include "config/config.h"
+#include "crypto/seal.h"
 #include "mail/event.h"
+#include "mail/sender.h"
 #include "mail/sender_domain.h"
 #include "mail/unsubscribe.h"
 #include "mail/watch.h"
@@ -22,13 +24,18 @@ enum { MAIL_URL_MAX = 300 /* bytes of PUBLIC_URL, or of what stands for it */ };
 struct mail {
     struct store *store;
     struct trail *trail;
+    struct seal_keys seal; /* of what waits in the outbox */
+    struct sender sender;  /* EMAIL_FROM */
     struct mac_ring unsubscribe;
     struct sender_domain *domain;
     struct mail_watch watch;
     char public_url[MAIL_URL_MAX + 1]; /* "https://holdfast.example.com": no slash at the end */
 };
 
-/* Keys and limits from the configuration; no thread is started. Returns 0 or a fault. */
+/*
+ * Keys and limits from the configuration; no thread is started. Returns 0 or a fault, such as
+ * FAULT_INTERNAL where EMAIL_FROM is no mailbox.
+ */
 int mail_new(const struct config *config, struct store *store, struct trail *trail,
              struct mail **ret);
 void mail_free(struct mail *m);

@@ -157,13 +157,16 @@ static int find_some(struct store_txn *t, const struct uuid *tenant_id, const st
         params[3 + i] = P_TEXT(i < n ? addresses[i] : STR(""));
     r = store_query(t, find_sql, &rows, params, 3 + FIND_STEP);
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
-        struct suppression_hit hit = {true, SUPPRESSION_MANUAL, store_col_int(rows, 2)};
+        struct suppression_hit hit = {true, SUPPRESSION_MANUAL, store_col_int(rows, 2), false};
         r = suppression_reason_parse(store_col_text(rows, 1), &hit.reason) == 0
                 ? 0
                 : fault_set(FAULT_STORE, "a suppression has no known reason");
-        for (size_t i = 0; i < n; i++)
-            if (str_eq(addresses[i], store_col_text(rows, 0)))
-                hits[i] = hit;
+        for (size_t i = 0; i < n; i++) {
+            if (!str_eq(addresses[i], store_col_text(rows, 0)))
+                continue;
+            hit.dead = hits[i].dead || hit.reason != SUPPRESSION_UNSUBSCRIBE;
+            hits[i] = hit;
+        }
     }
     return r;
 }

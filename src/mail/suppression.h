@@ -79,7 +79,14 @@ struct suppression_hit {
     bool found;
     enum suppression_reason reason; /* of the entry that lasts longest */
     int64_t expires_at;             /* 0: never */
+    bool dead;                      /* by any entry but of who unsubscribed */
 };
+
+/* Whether it stops a message: who unsubscribed still gets what an account's safety depends on. */
+static inline bool suppression_stops(const struct suppression_hit *hit, bool security)
+{
+    return hit->found && (!security || hit->dead);
+}
 
 /*
  * What stops mail of a tenant to these addresses (SUPPRESSION_FIND_MAX at most) at now: entries of

@@ -12,12 +12,18 @@
 #include "mail/log.h"
 #include "store/store.h"
 
-enum { TRANSPORT_ID_SIZE = 201, TRANSPORT_CODE_SIZE = 64, TRANSPORT_TEXT_SIZE = 256 };
+enum {
+    TRANSPORT_ID_SIZE = 201,
+    TRANSPORT_CODE_SIZE = 64,
+    TRANSPORT_TEXT_SIZE = 256,
+    TRANSPORT_TIME_MS = 30 * 1000 /* what a handover may take, whatever the other side does */
+};
 
 /* A message that is ready: one MIME text to several recipients of an envelope. */
 struct transport_message {
     struct uuid id, tenant_id;
-    struct str from; /* the envelope's sender: an address alone */
+    struct str message_id; /* of its Message-ID field, without the angle brackets */
+    struct str from;       /* the envelope's sender: an address alone */
     const struct str *recipients;
     size_t n; /* 1 to MAIL_RECIPIENTS_MAX */
     struct str mime;
@@ -32,6 +38,8 @@ enum transport_result {
 
 struct transport_fate {
     enum transport_result result;
+    bool general;                   /* TEMPORARY: about the way, not this message: others would
+                                     * fare no better now */
     int64_t retry_after_ms;         /* 0: it does not say */
     char code[TRANSPORT_CODE_SIZE]; /* such as "550" or "MessageRejected"; "": none */
     char text[TRANSPORT_TEXT_SIZE]; /* for people; printable */
@@ -44,7 +52,8 @@ struct transport_kind {
     /*
      * Hands m over. ret_fates has m->n elements, in the order of the recipients. ret_provider_id is
      * what events will call the message: set where any fate is TRANSPORT_ACCEPTED. Returns 0 or a
-     * fault of ours (memory), upon which the message is tried again.
+     * fault of ours (memory), upon which nothing was handed over and the message is tried again.
+     * It takes at most TRANSPORT_TIME_MS.
      */
     int (*send)(struct transport *t, const struct transport_message *m,
                 char ret_provider_id[TRANSPORT_ID_SIZE], struct transport_fate *ret_fates);
@@ -63,6 +72,17 @@ int transport_new(const struct config *config, struct store *store, struct trans
 int transport_sandbox_new(const struct config *config, struct store *store, struct transport **ret);
 int transport_smtp_new(const struct config *config, struct transport **ret);
 int transport_ses_new(const struct config *config, struct transport **ret);
+
+/* Told of each message that the sandbox kept, on the thread that sent it, before send returns. */
+typedef void transport_kept(void *context, const struct transport_message *m,
+                            struct str provider_id, int64_t at);
+
+/* Sets who is told, before anything is sent. Does nothing where t is no sandbox, or NULL. */
+void transport_sandbox_watch(struct transport *t, transport_kept *kept, void *context);
+
+/* Fills every fate alike. code and text are cut to fit. */
+void transport_fates_set(struct transport_fate *fates, size_t n, enum transport_result result,
+                         struct str code, struct str text);
 
 static inline void transport_free(struct transport *t)
 {
