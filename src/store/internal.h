@@ -93,6 +93,9 @@ struct store_driver {
     int (*bulk)(struct store_txn *t, enum store_bulk kind, const struct str *values, size_t n);
     int (*bulk_rows)(struct store_txn *t, const struct store_bulk_row *rows, size_t n);
 
+    int (*add)(struct store_txn *t, const struct store_addition *rows);
+    int (*look_up)(struct store_txn *t);
+
     int (*rows_next)(struct store_rows *rows);
     void (*rows_free)(struct store_rows *rows);
     bool (*col_is_null)(struct store_rows *rows, int column);

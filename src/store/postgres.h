@@ -180,6 +180,8 @@ struct str pg_col_bytes(struct store_rows *rows, int column, bool text);
 
 int pg_bulk(struct store_txn *t, enum store_bulk kind, const struct str *values, size_t n);
 int pg_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, size_t n);
+int pg_add(struct store_txn *t, const struct store_addition *rows);
+int pg_look_up(struct store_txn *t);
 int pg_bulk_prepare(struct pg_conn *c);
 
 int pg_watch_open(struct store *s, struct store_watch **ret);

@@ -156,6 +156,23 @@ static int put_rows(struct pg_conn *c, const struct source *from)
     return r == 0 ? put(c, &chunk) : r;
 }
 
+static void put_addition(struct buf *chunk, const void *rows, size_t i)
+{
+    const struct store_addition *from = rows;
+    const uint32_t null = UINT32_MAX;
+    struct store_param params[STORE_PARAMS_MAX];
+
+    from->put(from->rows, i, params);
+    for (size_t k = 0; k < from->columns; k++) {
+        if (params[k].type == STORE_NULL)
+            buf_add(chunk, &null, sizeof null);
+        else if (params[k].type == STORE_INT)
+            put_int(chunk, params[k].i);
+        else
+            put_view(chunk, params[k].s);
+    }
+}
+
 static int copy(struct pg_conn *c, const char *sql, const struct source *from)
 {
     int r = leave_pipeline(c, sql);
@@ -204,16 +221,21 @@ static int demand_tables(struct pg_txn *t)
     return fault_set(FAULT_UNAVAILABLE, "the temporary tables are not there yet");
 }
 
+static int begin(struct pg_txn *t)
+{
+    if (t->begun)
+        return 0;
+    int r = pg_begin(t);
+    return r ? r : pg_round(t->conn, NULL);
+}
+
 static int fill(struct store_txn *base, enum store_bulk kind, const struct source *from)
 {
     struct pg_txn *t = (struct pg_txn *)base;
     int r = demand_tables(t);
 
-    if (r == 0 && !t->begun) {
-        r = pg_begin(t);
-        if (r == 0)
-            r = pg_round(t->conn, NULL);
-    }
+    if (r == 0)
+        r = begin(t);
     if (r == 0 && t->filled[kind]) {
         r = pg_send_sql(t->conn, tables[kind].clear);
         if (r == 0)
@@ -239,4 +261,27 @@ int pg_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, size_t 
     struct source from = {rows, n, STORE_ROW_COLUMNS, put_row};
 
     return fill(t, STORE_BULK_ROWS, &from);
+}
+
+int pg_add(struct store_txn *base, const struct store_addition *rows)
+{
+    struct pg_txn *t = (struct pg_txn *)base;
+    struct source from = {rows, rows->n, (uint16_t)rows->columns, put_addition};
+    int r = begin(t);
+
+    return r ? r : copy(t->conn, rows->copy, &from);
+}
+
+/*
+ * No table is read from end to end, neither to hash it nor once a row. What is left are loops with
+ * an index within, and merging with an index.
+ */
+int pg_look_up(struct store_txn *base)
+{
+    struct pg_txn *t = (struct pg_txn *)base;
+    int r = begin(t);
+
+    return r ? r
+             : pg_script(t->conn, "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;"
+                                  "SET LOCAL enable_material = off");
 }

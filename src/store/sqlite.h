@@ -76,6 +76,8 @@ struct str sqlite_col_bytes(struct store_rows *rows, int column, bool text);
 /* Fills, and empties where need be, the connection's temporary tables. */
 int sqlite_bulk(struct store_txn *t, enum store_bulk kind, const struct str *values, size_t n);
 int sqlite_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, size_t n);
+int sqlite_add(struct store_txn *t, const struct store_addition *rows);
+int sqlite_look_up(struct store_txn *t);
 int sqlite_bulk_clear(struct sqlite_conn *c);
 
 /* The writer thread takes c over. */

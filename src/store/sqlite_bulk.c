@@ -73,6 +73,27 @@ int sqlite_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, siz
     return r;
 }
 
+int sqlite_add(struct store_txn *t, const struct store_addition *rows)
+{
+    struct sqlite_conn *c = ((struct sqlite_txn *)t)->conn;
+    struct store_param params[STORE_PARAMS_MAX];
+    struct store_call call = {rows->insert, params, rows->columns};
+    int64_t changed;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < rows->n; i++) {
+        rows->put(rows->rows, i, params);
+        r = sqlite_exec_on(c, &call, &changed);
+    }
+    return r;
+}
+
+/* CROSS JOIN says it, in each statement. */
+int sqlite_look_up(struct store_txn *t)
+{
+    return 0;
+}
+
 int sqlite_bulk_clear(struct sqlite_conn *c)
 {
     int r = 0;

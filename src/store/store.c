@@ -203,6 +203,27 @@ int store_exec(struct store_txn *t, const char *sql, int64_t *ret_changed,
     return r;
 }
 
+int store_add(struct store_txn *t, const struct store_addition *rows)
+{
+    struct store_param params[STORE_PARAMS_MAX];
+    int r = t->failed;
+
+    for (size_t i = 0; r == 0 && i < rows->n; i++) {
+        rows->put(rows->rows, i, params);
+        r = check_params(params, rows->columns);
+    }
+    if (r == 0 && rows->n)
+        r = t->store->driver->add(t, rows);
+    return t->failed = r;
+}
+
+int store_look_up(struct store_txn *t)
+{
+    if (!t->failed)
+        t->failed = t->store->driver->look_up(t);
+    return t->failed;
+}
+
 int store_query(struct store_txn *t, const char *sql, struct store_rows **ret_rows,
                 const struct store_param *params, size_t n)
 {

@@ -197,6 +197,36 @@ struct store_bulk_row {
  */
 int store_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, size_t n);
 
+/*
+ * Rows for a table. put writes the columns of the i-th, in the order in which STORE_INTO names
+ * them, as integers, texts and blobs; their views stay valid until the next.
+ */
+struct store_addition {
+    const char *copy, *insert; /* STORE_INTO */
+    size_t columns;
+    void (*put)(const void *rows, size_t i, struct store_param *params);
+    const void *rows;
+    size_t n;
+};
+
+/* The table, its columns, and "$1, $2, ..." for them. */
+#define STORE_INTO(table, names, values)                                                           \
+    .copy = "COPY " table " (" names ") FROM STDIN (FORMAT binary)",                               \
+    .insert = "INSERT INTO " table " (" names ") VALUES (" values ")"
+
+/*
+ * Adds rows as fast as the engine can (COPY on PostgreSQL, with one line of the log a page), in
+ * their order. Returns 0, STORE_CONFLICT or a fault.
+ */
+int store_add(struct store_txn *t, const struct store_addition *rows);
+
+/*
+ * From here to the end of the transaction, what a bulk table is joined with is reached by an index,
+ * row by row or in order, however large or small the statistics take it for: it may have grown a
+ * thousandfold since, or be growing meanwhile. On SQLite CROSS JOIN does that.
+ */
+int store_look_up(struct store_txn *t);
+
 /* The locks there are, so that two purposes never share a number. */
 enum store_lock_number {
     STORE_LOCK_SCHEMA = 0, /* migrations of the store's own schema */

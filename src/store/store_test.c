@@ -475,6 +475,62 @@ static int bulk_rows_job(struct store_txn *t, void *arg)
     return (int)bulk_count(t, "SELECT count(*) FROM bulk_rows");
 }
 
+struct thing {
+    int64_t n;
+    struct str text, blob;
+};
+
+static void put_added(const void *rows, size_t i, struct store_param *params)
+{
+    const struct thing *thing = (const struct thing *)rows + i;
+
+    params[0] = P_INT(thing->n);
+    params[1] = thing->text.p ? P_TEXT(thing->text) : P_NULL;
+    params[2] = P_BLOB(thing->blob.p, thing->blob.n);
+}
+
+static struct store_addition additions(const struct thing *things, size_t n)
+{
+    return (struct store_addition){STORE_INTO("added", "n, t, b", "$1, $2, $3"), .columns = 3,
+                                   .put = put_added, .rows = things, .n = n};
+}
+
+static int add_job(struct store_txn *t, void *arg)
+{
+    const struct store_addition *rows = arg;
+
+    assert_done(store_look_up(t));
+    return store_add(t, rows);
+}
+
+/* As the first act of a job, and behind others; a row that is there already undoes all. */
+static void test_add(void **state)
+{
+    struct fixture *f = *state;
+    const struct thing things[] = {{-5, STR("\t\\N"), STR("\0\xff")},
+                                   {INT64_MAX, {NULL, 0}, STR("")},
+                                   {7, STR(""), STR("x")}},
+                       bad = {8, STR("a\0b"), STR("")},
+                       twice[] = {{9, STR("x"), STR("")}, {7, STR("x"), STR("")}};
+    struct store_addition rows = additions(things, 3), none = additions(NULL, 0),
+                          no_text = additions(&bad, 1), again = additions(twice, 2);
+
+    assert_done(store_run(f->s, "CREATE TABLE added (n BIGINT PRIMARY KEY, t TEXT, b BYTEA)", NULL,
+                          NO_PARAMS));
+    assert_done(store_write(f->s, add_job, &rows));
+    assert_done(store_write(f->s, add_job, &none));
+    assert_int_equal(store_write(f->s, add_job, &no_text), FAULT_STORE);
+    assert_int_equal(store_write(f->s, add_job, &again), STORE_CONFLICT);
+    assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM added"), 3);
+    assert_int_equal(fixture_number(f->s, "SELECT length(t) * 10 + length(b) FROM added"
+                                          " WHERE n = -5"),
+                     32);
+    assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM added WHERE n > 7 AND t IS NULL"
+                                          " AND length(b) = 0"),
+                     1);
+    assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM added WHERE t = ''"), 1);
+}
+
 static int bulk_bad_row_job(struct store_txn *t, void *arg)
 {
     struct store_bulk_row row = row_of(0, STR("a\0b"), STR(""));
@@ -593,6 +649,7 @@ int main(void)
         FIXTURE_BOTH(test_lock_serialises),
         FIXTURE_BOTH(test_bulk),
         FIXTURE_BOTH(test_bulk_rows),
+        FIXTURE_BOTH(test_add),
         FIXTURE_BOTH(test_pool_exhaustion),
         FIXTURE_BOTH(test_address_with_another_text),
         FIXTURE_BOTH(test_more_statements_than_are_kept),
