@@ -106,7 +106,8 @@ static void test_bulk_and_reap(void **state)
 {
     enum { USERS = 5, EACH = 7, KEEP = 4, ROUND = 2 };
     struct identity_fixture *f = *state;
-    struct uuid ids[USERS + 1], cursor = {{0}};
+    struct notification_addressee to[USERS + 1];
+    struct uuid cursor = {{0}};
     struct store_txn *t;
     char name[20];
     int64_t removed, all = 0;
@@ -114,15 +115,12 @@ static void test_bulk_and_reap(void **state)
 
     for (int i = 0; i < USERS; i++) {
         snprintf(name, sizeof name, "user%d", i);
-        ids[i] = identity_user(f, name, ROLE_MEMBER);
+        to[i] = (struct notification_addressee){f->tenant, identity_user(f, name, ROLE_MEMBER)};
     }
-    ids[USERS] = uuid_new(); /* nobody */
     t = identity_begin(f);
-    for (int i = 0; i < EACH; i++) {
-        assert_done(store_bulk_ids(t, ids, i == 0 ? 1 : USERS + 1));
-        assert_done(
-            notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, STR("breach"), NOW + i));
-    }
+    for (int i = 0; i < EACH; i++)
+        assert_done(notification_add_many(t, NOTIFICATION_SESSIONS_REVOKED, STR("breach"), NOW + i,
+                                          to, i == 0 ? 1 : USERS));
     identity_end(f, 0);
     assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM notifications"),
                      USERS * (EACH - 1) + 1);
@@ -141,9 +139,55 @@ static void test_bulk_and_reap(void **state)
     struct notification *items;
     struct notification_query q = {.limit = 50};
     size_t n;
-    assert_done(notification_list(identity_begin(f), &f->a, &ids[0], &q, &items, &n));
+    assert_done(notification_list(identity_begin(f), &f->a, &to[0].user_id, &q, &items, &n));
     identity_end(f, 0);
     assert_true(n == KEEP && items[0].created_at == NOW + EACH - 1);
+}
+
+/* Of what was told, one notice; others' of other kinds, details and times stay. */
+static void test_bulk_taken_back(void **state)
+{
+    struct identity_fixture *f = *state;
+    struct notification_addressee to[2] = {{f->tenant, identity_user(f, "ada", ROLE_MEMBER)},
+                                           {f->tenant, identity_user(f, "eve", ROLE_MEMBER)}};
+    const enum notification_kind kind = NOTIFICATION_SESSIONS_REVOKED;
+    struct uuid ids[2] = {to[0].user_id, uuid_new()};
+    struct store_txn *t = identity_begin(f);
+
+    assert_done(store_bulk_ids(t, ids, 2)); /* first: on PostgreSQL it may start the job anew */
+    for (int i = 0; i < 2; i++)
+        assert_done(i == 0 ? notification_add_many(t, kind, STR("a\nb"), NOW, to, 2)
+                           : notification_add_bulk(t, kind, STR("a\nb"), NOW));
+    assert_done(notification_add_many(t, kind, STR("a b"), NOW + 1, to, 1));
+    assert_done(notification_add_many(t, kind, STR("else"), NOW, to, 1));
+    assert_done(notification_add_many(t, NOTIFICATION_PASSWORD_RESET, STR("a b"), NOW, to, 1));
+    assert_done(notification_add_many(t, kind, STR("none"), NOW, NULL, 0));
+    assert_done(notification_remove_bulk(t, kind, STR("a\nb"), NOW));
+    identity_end(f, 0);
+    assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM notifications"), 5);
+    assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM notifications"
+                                          " WHERE kind = 'sessions_revoked' AND detail = 'a b'"),
+                     3);
+}
+
+/* On PostgreSQL no reference takes notices along. */
+static void test_reap_of_nobody(void **state)
+{
+    struct identity_fixture *f = *state;
+    struct uuid ada = identity_user(f, "ada", ROLE_MEMBER), cursor = {{0}}, past;
+    struct notification_addressee to[3] = {{f->tenant, ada}, {f->tenant, {{0}}}, {f->tenant, ada}};
+    int64_t removed;
+
+    to[1].user_id.b[15] = 1;
+    memset(past.b, 0xff, sizeof past.b);
+    to[2].user_id = past;
+    assert_done(notification_add_many(identity_begin(f), NOTIFICATION_SESSIONS_REVOKED, STR("x"),
+                                      NOW, to, 3));
+    identity_end(f, 0);
+    assert_done(notification_reap(identity_begin(f), 1, 10, &cursor, &removed));
+    identity_end(f, 0);
+    assert_int_equal(removed, 2);
+    assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM notifications"), 1);
 }
 
 static struct device_prints number_print(int i)
@@ -222,6 +266,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         IDENTITY_BOTH(test_preferences),     IDENTITY_BOTH(test_list_and_read),
         IDENTITY_BOTH(test_hostile_details), IDENTITY_BOTH(test_bulk_and_reap),
+        IDENTITY_BOTH(test_bulk_taken_back), FIXTURE_ON_POSTGRES(test_reap_of_nobody, identity),
         IDENTITY_BOTH(test_devices),         IDENTITY_BOTH(test_devices_and_a_change_of_key),
     };
 

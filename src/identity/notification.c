@@ -1,6 +1,7 @@
 #include "identity/notification.h"
 
 #include "base/fault.h"
+#include "identity/reap.h"
 
 /* The body is the text, and where there is a detail: a space, the label, the detail. */
 struct kind {
@@ -63,6 +64,14 @@ static const char add_bulk_sql[] =
     "INSERT INTO notifications (tenant_id, user_id, kind, detail, created_at)"
     " SELECT u.tenant_id, u.id, $1, $2, $3 FROM bulk_ids b CROSS JOIN users u WHERE u.id = b.id";
 
+/* Of two that are the same to a letter, it does not matter which goes. */
+#define SUCH_A_NOTICE(n) n ".kind = $1 AND " n ".detail = $2 AND " n ".created_at = $3"
+static const char remove_bulk_sql[] =
+    "DELETE FROM notifications WHERE user_id IN (SELECT id FROM bulk_ids)"
+    " AND " SUCH_A_NOTICE(
+        "notifications") " AND id = (SELECT max(n.id) FROM notifications n"
+                         " WHERE n.user_id = notifications.user_id AND " SUCH_A_NOTICE("n") ")";
+
 #define SELECT_ITEMS                                                                               \
     "SELECT id, kind, detail, created_at, read_at FROM notifications WHERE user_id = $1"
 
@@ -86,6 +95,9 @@ static const char reap_sql[] =
     " (SELECT id FROM (SELECT id, row_number() OVER"
     " (PARTITION BY user_id ORDER BY id DESC) AS place FROM notifications"
     " WHERE user_id > $1 AND user_id <= $2) placed WHERE place > $3)";
+static const char reap_orphans_sql[] =
+    "DELETE FROM notifications WHERE user_id > $1 AND user_id <= $2"
+    " AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = notifications.user_id)";
 
 struct str notification_kind_name(enum notification_kind kind)
 {
@@ -127,6 +139,46 @@ int notification_add_bulk(struct store_txn *t, enum notification_kind kind, stru
 
     return store_exec(
         t, add_bulk_sql, NULL,
+        PARAMS(P_TEXT(kinds[kind].name), P_TEXT(clean_detail(detail, clean)), P_INT(now)));
+}
+
+struct many {
+    const struct notification_addressee *to;
+    struct str kind, detail;
+    int64_t now;
+};
+
+static void put_notice(const void *rows, size_t i, struct store_param *params)
+{
+    const struct many *many = rows;
+
+    params[0] = P_ID(&many->to[i].tenant_id);
+    params[1] = P_ID(&many->to[i].user_id);
+    params[2] = P_TEXT(many->kind);
+    params[3] = P_TEXT(many->detail);
+    params[4] = P_INT(many->now);
+}
+
+int notification_add_many(struct store_txn *t, enum notification_kind kind, struct str detail,
+                          int64_t now, const struct notification_addressee *to, size_t n)
+{
+    char clean[NOTIFICATION_DETAIL_MAX];
+    struct many many = {to, kinds[kind].name, clean_detail(detail, clean), now};
+    struct store_addition rows = {STORE_INTO("notifications",
+                                             "tenant_id, user_id, kind, detail, created_at",
+                                             "$1, $2, $3, $4, $5"),
+                                  .columns = 5, .put = put_notice, .rows = &many, .n = n};
+
+    return store_add(t, &rows);
+}
+
+int notification_remove_bulk(struct store_txn *t, enum notification_kind kind, struct str detail,
+                             int64_t now)
+{
+    char clean[NOTIFICATION_DETAIL_MAX];
+
+    return store_exec(
+        t, remove_bulk_sql, NULL,
         PARAMS(P_TEXT(kinds[kind].name), P_TEXT(clean_detail(detail, clean)), P_INT(now)));
 }
 
@@ -228,39 +280,22 @@ int notification_unread(struct store_txn *t, const struct uuid *user_id, int64_t
     return 0;
 }
 
-/* The last of the next users after the cursor; past the end, the greatest id there can be. */
-static int last_of_next(struct store_txn *t, const struct uuid *cursor, int64_t max_users,
-                        struct uuid *ret_last, bool *ret_more)
-{
-    _cleanup_rows_ struct store_rows *rows = NULL;
-    int r = store_query(t, nth_user_sql, &rows, PARAMS(P_ID(cursor), P_INT(max_users - 1)));
-
-    if (r == 0)
-        r = store_rows_next(rows);
-    if (r < 0)
-        return r;
-    *ret_more = r > 0;
-    if (r > 0)
-        *ret_last = store_col_id(rows, 0);
-    else
-        memset(ret_last->b, 0xff, sizeof ret_last->b);
-    return 0;
-}
-
 int notification_reap(struct store_txn *t, int64_t keep, int64_t max_users, struct uuid *cursor,
                       int64_t *ret_removed)
 {
     struct uuid last;
     bool more = false;
-    int64_t removed = 0;
-    int r = last_of_next(t, cursor, max_users, &last, &more);
+    int64_t removed = 0, orphans = 0;
+    int r = reap_last(t, nth_user_sql, cursor, max_users, &last, &more);
 
+    if (r == 0)
+        r = store_exec(t, reap_orphans_sql, &orphans, PARAMS(P_ID(cursor), P_ID(&last)));
     if (r == 0)
         r = store_exec(t, reap_sql, &removed, PARAMS(P_ID(cursor), P_ID(&last), P_INT(keep)));
     if (r != 0)
         return r;
     *cursor = more ? last : (struct uuid){{0}};
     if (ret_removed)
-        *ret_removed = removed;
+        *ret_removed = orphans + removed;
     return 0;
 }

@@ -54,6 +54,25 @@ int notification_add(struct store_txn *t, const struct uuid *tenant_id, const st
 int notification_add_bulk(struct store_txn *t, enum notification_kind kind, struct str detail,
                           int64_t now);
 
+struct notification_addressee {
+    struct uuid tenant_id, user_id;
+};
+
+/*
+ * The same in half the time, for n users who have all been read in this transaction. One that is
+ * deleted meanwhile is told nothing where sessions/mass.c sees it; else the notice goes with
+ * notification_reap. Returns 0 or a fault.
+ */
+int notification_add_many(struct store_txn *t, enum notification_kind kind, struct str detail,
+                          int64_t now, const struct notification_addressee *to, size_t n);
+
+/*
+ * Takes such a notice back, of the same kind, detail and time, from each user in bulk_ids that has
+ * one. Returns 0 or a fault.
+ */
+int notification_remove_bulk(struct store_txn *t, enum notification_kind kind, struct str detail,
+                             int64_t now);
+
 struct notification_query {
     int64_t before; /* only ids below; 0: from the newest */
     bool unread;    /* only unread ones */
@@ -80,9 +99,9 @@ int notification_mark_read(struct store_txn *t, const struct uuid *user_id, int6
 int notification_unread(struct store_txn *t, const struct uuid *user_id, int64_t *ret_count);
 
 /*
- * Removes what is older than a user's newest `keep` notices, for the next max_users users after
- * *cursor, and moves *cursor on; at the end *cursor is nil again, for the next round. ret_removed
- * (may be NULL): how many. Returns 0 or a fault.
+ * Removes what is older than a user's newest `keep` notices, and those of users who are no more,
+ * for the next max_users users after *cursor, and moves *cursor on; at the end *cursor is nil
+ * again, for the next round. ret_removed (may be NULL): how many. Returns 0 or a fault.
  */
 int notification_reap(struct store_txn *t, int64_t keep, int64_t max_users, struct uuid *cursor,
                       int64_t *ret_removed);

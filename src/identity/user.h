@@ -150,10 +150,17 @@ struct user_epoch {
 int user_end_epoch(struct store_txn *t, const struct uuid *id, const struct user_epoch *epoch);
 
 /*
- * As above for the users in bulk_ids, of one tenant or (NULL) of any; they need not be held where
- * what may begin meanwhile is looked for behind the lock of the trail (sessions/mass.c).
- * *ret_added: how many rows that added; where it is as many as there are ids, all are users.
- * Returns 0 or a fault.
+ * As above for n users, in ascending order, who need not be held where what may begin meanwhile is
+ * looked for behind the lock of the trail (sessions/mass.c). That they exist is for the caller to
+ * know. Returns 0, STORE_CONFLICT where one of them has just this epoch already, or a fault.
+ */
+int user_add_epochs(struct store_txn *t, const struct uuid *ids, size_t n,
+                    const struct user_epoch *epoch);
+
+/*
+ * The same for the users in bulk_ids, of one tenant or (NULL) of any, at more than twice the cost:
+ * who are none are left out, and so are who have it. *ret_added: how many rows that added. Returns
+ * 0 or a fault.
  */
 int user_end_epoch_bulk(struct store_txn *t, const struct uuid *tenant,
                         const struct user_epoch *epoch, int64_t *ret_added);

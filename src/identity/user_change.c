@@ -1,4 +1,5 @@
 #include "base/fault.h"
+#include "identity/reap.h"
 #include "identity/user.h"
 
 static const char others_sql[] = "SELECT count(*) FROM users WHERE role = 'operator'"
@@ -137,6 +138,9 @@ int user_delete(struct store_txn *t, struct arena *a, const struct uuid *tenant,
         r = check_last_operator(t, &user);
     if (r == 0)
         r = store_exec(t, delete_sql, &changed, PARAMS(P_ID(id)));
+    /* What a mass revocation wrote of the user meanwhile is there behind this. */
+    if (r == 0)
+        r = store_lock(t, STORE_LOCK_TRAIL);
     if (r == 0)
         r = store_exec(t, delete_notices_sql, NULL, PARAMS(P_ID(id)));
     if (r == 0)
@@ -191,6 +195,32 @@ int user_end_epoch(struct store_txn *t, const struct uuid *id, const struct user
         PARAMS(P_ID(id), P_INT(epoch->not_before), P_INT(epoch->at), P_TEXT(epoch->reason)));
 }
 
+struct many {
+    const struct uuid *ids;
+    const struct user_epoch *epoch;
+};
+
+static void put_epoch(const void *rows, size_t i, struct store_param *params)
+{
+    const struct many *many = rows;
+
+    params[0] = P_ID(&many->ids[i]);
+    params[1] = P_INT(many->epoch->not_before);
+    params[2] = P_INT(many->epoch->at);
+    params[3] = P_TEXT(many->epoch->reason);
+}
+
+int user_add_epochs(struct store_txn *t, const struct uuid *ids, size_t n,
+                    const struct user_epoch *epoch)
+{
+    struct many many = {ids, epoch};
+    struct store_addition rows = {
+        STORE_INTO("epochs", "user_id, not_before, at, reason", "$1, $2, $3, $4"), .columns = 4,
+        .put = put_epoch, .rows = &many, .n = n};
+
+    return store_add(t, &rows);
+}
+
 int user_end_epoch_bulk(struct store_txn *t, const struct uuid *tenant,
                         const struct user_epoch *epoch, int64_t *ret_added)
 {
@@ -199,32 +229,13 @@ int user_end_epoch_bulk(struct store_txn *t, const struct uuid *tenant,
                              P_INT(tenant ? 0 : 1), tenant ? P_ID(tenant) : P_BLOB("", 0)));
 }
 
-/* The user of the last of the next rows; past the end, the greatest id there can be. */
-static int last_of_next(struct store_txn *t, const struct uuid *cursor, int64_t max_rows,
-                        struct uuid *ret_last, bool *ret_more)
-{
-    _cleanup_rows_ struct store_rows *rows = NULL;
-    int r = store_query(t, nth_epoch_sql, &rows, PARAMS(P_ID(cursor), P_INT(max_rows - 1)));
-
-    if (r == 0)
-        r = store_rows_next(rows);
-    if (r < 0)
-        return r;
-    *ret_more = r > 0;
-    if (r > 0)
-        *ret_last = store_col_id(rows, 0);
-    else
-        memset(ret_last->b, 0xff, sizeof ret_last->b);
-    return 0;
-}
-
 int user_reap_epochs(struct store_txn *t, int64_t before, int64_t max_rows, struct uuid *cursor,
                      int64_t *ret_removed)
 {
     struct uuid last;
     bool more = false;
     int64_t removed = 0;
-    int r = last_of_next(t, cursor, max_rows, &last, &more);
+    int r = reap_last(t, nth_epoch_sql, cursor, max_rows, &last, &more);
 
     if (r == 0)
         r = store_exec(t, reap_epochs_sql, &removed,

@@ -364,6 +364,21 @@ static void test_not_before(void **state)
     assert_true(identity_read(f, &ids[1]).not_before == NOW + 5);
 }
 
+static void test_epochs_of_many(void **state)
+{
+    struct identity_fixture *f = *state;
+    struct uuid ids[2] = {identity_user(f, "a", ROLE_MEMBER), identity_user(f, "b", ROLE_MEMBER)};
+    const struct user_epoch epoch = {NOW + 2, NOW, STR("x")};
+
+    assert_done(user_add_epochs(identity_begin(f), ids, 2, &epoch));
+    identity_end(f, 0);
+    assert_true(identity_read(f, &ids[0]).not_before == NOW + 2);
+    assert_true(identity_read(f, &ids[1]).not_before == NOW + 2);
+    assert_int_equal(user_add_epochs(identity_begin(f), ids + 1, 1, &epoch), STORE_CONFLICT);
+    identity_end(f, STORE_CONFLICT);
+    assert_int_equal(fixture_number(f->s, "SELECT count(*) FROM epochs"), 2);
+}
+
 static void test_delete_takes_all_along(void **state)
 {
     struct identity_fixture *f = *state;
@@ -399,6 +414,7 @@ int main(void)
         IDENTITY_BOTH(test_passwords),
         IDENTITY_BOTH(test_locks),
         IDENTITY_BOTH(test_not_before),
+        IDENTITY_BOTH(test_epochs_of_many),
         IDENTITY_BOTH(test_delete_takes_all_along),
     };
 

@@ -2,8 +2,10 @@
  * What commits beside a mass revocation on PostgreSQL, in the very moment before it, or the sign-in
  * beside it, takes the lock of the trail. On SQLite one transaction runs at a time.
  */
+#include "sessions/account.h"
 #include "sessions/mass.h"
 #include "sessions/overview.h"
+#include "sessions/revoke.h"
 #include "sessions/scene.h"
 #include "store/internal.h"
 
@@ -159,6 +161,16 @@ static void test_sessions_begin_late(void **state)
     end();
 }
 
+static int newest_family(const struct uuid *user, struct uuid *ret)
+{
+    struct overview view;
+    int r = overview_audit(other.s, &scene->a, NULL, user, NOW + 100, &view);
+
+    if (r == 0)
+        *ret = view.families[0].id;
+    return r;
+}
+
 static int sign_in_slowly(void)
 {
     return sign_in(&other, &ada, NOW + 1);
@@ -189,6 +201,146 @@ static void test_another_revocation(void **state)
     end();
 }
 
+static int64_t ended; /* by the act on one alone */
+
+static int revoke_ada(void)
+{
+    return session_revoke_user(other.s, &scene->actor, NULL, &ada, STR("lost"), NOW + 2, &ended);
+}
+
+static int end_a_session(void)
+{
+    struct uuid id;
+    int r = newest_family(&ada, &id);
+
+    return r ? r
+             : session_revoke_family(other.s, &scene->actor, NULL, &id, STR("lost"), NOW + 2,
+                                     &ended);
+}
+
+/* What one act has ended and told, the mass revocation neither counts nor tells. */
+static void test_one_user_is_revoked(void **state)
+{
+    begin(state);
+    meanwhile = revoke_ada;
+    struct mass_totals totals = revoke(NOW + 3);
+    assert_int_equal(ended, 1);
+    assert_int_equal(totals.matched, 2);
+    assert_int_equal(totals.unknown, 0);
+    assert_int_equal(totals.sessions, 0);
+    assert_int_equal(totals.users_with_sessions, 0);
+    assert_int_equal(scene_notices(scene, "sessions_revoked"), 1);
+    assert_int_equal(
+        scene_number(scene, "SELECT count(*) FROM notifications WHERE detail = 'lost'"), 1);
+    end();
+}
+
+static void test_one_session_is_ended(void **state)
+{
+    begin(state);
+    assert_done(sign_in(&scene->node, &ada, NOW + 1));
+    meanwhile = end_a_session;
+    struct mass_totals totals = revoke(NOW + 3);
+    assert_int_equal(ended, 1);
+    assert_int_equal(totals.sessions, 1);
+    assert_int_equal(totals.users_with_sessions, 1);
+    assert_int_equal(scene_notices(scene, "session_revoked"), 1);
+    assert_int_equal(scene_notices(scene, "sessions_revoked"), 1);
+    assert_int_equal(active(&ada), 0);
+    end();
+}
+
+/* The same, the other way round. */
+static void test_revoking_one_is_overtaken(void **state)
+{
+    int64_t n = -1;
+
+    begin(state);
+    meanwhile = revoke_all;
+    assert_done(
+        session_revoke_user(scene->node.s, &scene->actor, NULL, &ada, STR("lost"), NOW + 3, &n));
+    assert_int_equal(n, 0);
+    assert_int_equal(scene_notices(scene, "sessions_revoked"), 1);
+    assert_int_equal(scene_number(scene, "SELECT count(*) FROM families"
+                                         " WHERE revoked_at IS NOT NULL"),
+                     0);
+    assert_int_equal(scene_read_user(scene, &ada).not_before, NOW + 3);
+    assert_int_equal(active(&ada), 0);
+    end();
+}
+
+static void test_ending_one_is_overtaken(void **state)
+{
+    struct uuid id;
+    int64_t n = -1;
+
+    begin(state);
+    assert_done(newest_family(&ada, &id));
+    meanwhile = revoke_all;
+    assert_done(
+        session_revoke_family(scene->node.s, &scene->actor, NULL, &id, STR("lost"), NOW + 3, &n));
+    assert_int_equal(n, 0);
+    assert_int_equal(scene_notices(scene, "session_revoked"), 0);
+    assert_int_equal(scene_notices(scene, "sessions_revoked"), 1);
+    assert_int_equal(scene_records(scene, "session.revoke"), 0);
+    assert_int_equal(active(&ada), 0);
+    end();
+}
+
+static int delete_ada(void)
+{
+    struct account_power power = {.actor = &scene->actor, .operator_ = true};
+
+    return account_delete(other.s, &scene->a, &power, &ada, NOW + 2);
+}
+
+/* Nothing is left of who is deleted. */
+static void test_user_is_deleted(void **state)
+{
+    begin(state);
+    meanwhile = delete_ada;
+    struct mass_totals totals = revoke(NOW + 3);
+    assert_int_equal(totals.matched, 1);
+    assert_int_equal(totals.unknown, 1);
+    assert_int_equal(totals.sessions, 0);
+    assert_int_equal(scene_number(scene, "SELECT count(*) FROM notifications"), 0);
+    end();
+}
+
+static void test_deleting_is_overtaken(void **state)
+{
+    struct account_power power = {.actor = NULL, .operator_ = true};
+
+    begin(state);
+    power.actor = &scene->actor;
+    meanwhile = revoke_all;
+    assert_done(account_delete(scene->node.s, &scene->a, &power, &ada, NOW + 3));
+    assert_int_equal(scene_number(scene, "SELECT count(*) FROM notifications"), 0);
+    assert_int_equal(scene_number(scene, "SELECT count(*) FROM epochs"), 1); /* Eve's */
+    end();
+}
+
+/* An epoch of just this time stands in the way of none. */
+static int add_epoch(void)
+{
+    return store_run(other.store,
+                     "INSERT INTO epochs (user_id, not_before, at, reason) VALUES ($1, $2, $2, $3)",
+                     NULL, PARAMS(P_ID(&eve), P_INT(NOW + 2), P_TEXT(STR("x"))));
+}
+
+static void test_epoch_is_there(void **state)
+{
+    begin(state);
+    assert_done(add_epoch());
+    struct mass_totals totals = revoke(NOW + 2);
+    assert_int_equal(totals.matched, 2);
+    assert_int_equal(totals.sessions, 1);
+    assert_int_equal(scene_notices(scene, "sessions_revoked"), 1);
+    assert_int_equal(scene_records(scene, "session.revoke_mass"), 1);
+    assert_int_equal(scene_number(scene, "SELECT count(*) FROM epochs"), 2);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +348,13 @@ int main(void)
         FIXTURE_ON_POSTGRES(test_sessions_begin_late, scene),
         FIXTURE_ON_POSTGRES(test_session_began_before, scene),
         FIXTURE_ON_POSTGRES(test_another_revocation, scene),
+        FIXTURE_ON_POSTGRES(test_one_user_is_revoked, scene),
+        FIXTURE_ON_POSTGRES(test_one_session_is_ended, scene),
+        FIXTURE_ON_POSTGRES(test_revoking_one_is_overtaken, scene),
+        FIXTURE_ON_POSTGRES(test_ending_one_is_overtaken, scene),
+        FIXTURE_ON_POSTGRES(test_user_is_deleted, scene),
+        FIXTURE_ON_POSTGRES(test_deleting_is_overtaken, scene),
+        SCENE_BOTH(test_epoch_is_there),
     };
     return FIXTURE_RUN(tests);
 }

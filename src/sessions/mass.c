@@ -4,7 +4,7 @@
 #include "base/fault.h"
 #include "base/json.h"
 #include "crypto/sha256.h"
-#include "identity/notification.h"
+#include "sessions/mass_job.h"
 
 /*
  * How a mass revocation and what happens beside it come together, on PostgreSQL; on SQLite one
@@ -20,49 +20,31 @@
  *     and are ended by an epoch of their own. There are few, and ids ascend with time: only those
  *     families are read.
  *
- * Another mass revocation may have counted the same sessions in step 1. It shows in the feed, where
- * each leaves an entry behind the same lock: then this one begins again, with the lock from the
- * start. One by one, an act on a single user or session may end a session that is counted here too.
+ * Others may have ended the same sessions since step 1. Each of them leaves an entry in the feed
+ * behind the same lock. Where it was another mass revocation, this one begins again, with the lock
+ * from the start. Users that were ended, or deleted, one by one are few: they are counted again
+ * (mass_beside.c). Who gets the lock later does the same: see sessions/revoke.c, and user_delete.
  *
- * bulk_ids holds the chunk. CROSS JOIN has SQLite read it first and look each user up; with JOIN
- * it may read all users instead. P_ANY is 1 for an operator, who has no bound.
+ * bulk_ids holds those who are counted. CROSS JOIN has SQLite read it first and look each one up;
+ * with JOIN it may read all users instead. PostgreSQL may read a table side by side with it where
+ * that is cheaper, but, by the bounds, nothing beyond the chunk; each family's epochs are looked
+ * up. The rows of users are large: only where there is no session, they are asked whether there is
+ * one.
  */
-static const char known_sql[] = "SELECT u.id FROM bulk_ids b CROSS JOIN users u "
-                                "WHERE u.id = b.id AND ($1 = 1 OR u.tenant_id = $2)";
 static const char count_sql[] =
-    "SELECT f.user_id, f.created_at FROM bulk_ids b CROSS JOIN families f WHERE f.user_id = b.id "
-    "AND f.created_at <= $4 AND ($2 = 1 OR f.tenant_id = $3) AND " SESSION_ACTIVE("f", "$1");
-/* None of these is over: they have only begun. */
-static const char late_sql[] =
-    "SELECT f.user_id, f.created_at FROM families f WHERE f.id >= $1 AND " SESSION_NOT_ENDED("f");
-static const char end_late_sql[] =
-    "INSERT INTO epochs (user_id, not_before, at, reason) "
-    "SELECT f.user_id, max(f.created_at), $1, $3 FROM bulk_ids b CROSS JOIN families f "
-    "WHERE f.user_id = b.id AND f.id >= $2 AND " SESSION_NOT_ENDED(
-        "f") " GROUP BY f.user_id ON CONFLICT DO NOTHING";
+    "SELECT f.user_id, f.tenant_id, f.created_at FROM bulk_ids b CROSS JOIN families f "
+    "WHERE f.user_id = b.id AND f.user_id >= $6 AND f.user_id <= $7 AND f.created_at <= $4 "
+    "AND ($2 = 1 OR f.tenant_id = $3) AND f.revoked_at IS NULL AND f.expires_at > $1 "
+    "AND f.idle_expires_at > $1 AND coalesce((SELECT max(e.not_before) FROM epochs e "
+    "WHERE e.user_id = f.user_id AND e.not_before <> $5), 0) < f.created_at";
+static const char known_sql[] =
+    "SELECT u.id, u.tenant_id FROM bulk_ids b CROSS JOIN users u WHERE u.id = b.id "
+    "AND u.id >= $3 AND u.id <= $4 AND ($1 = 1 OR u.tenant_id = $2)";
 static const char newest_entry_sql[] = "SELECT coalesce(max(seq), 0) FROM feed";
 static const char others_sql[] =
     "SELECT count(*) FROM feed WHERE seq > $1 AND kind = 'all' AND at <> $2";
-static const char resolve_sql[] =
-    "SELECT u.email, u.id FROM bulk_texts b CROSS JOIN users u WHERE u.email = b.value "
-    "AND ($1 = 1 OR u.tenant_id = $2)";
 
-struct mass_job {
-    struct sessions *s;
-    const struct trail_actor *actor;
-    const struct mass_options *options;
-    const struct uuid *ids; /* ascending */
-    size_t n;
-    struct mass_result *results; /* in the order of ids */
-    struct uuid *users;          /* those whose sessions were ended */
-    size_t n_users;
-    bool alone;         /* with the lock of the trail from the start */
-    int64_t last_entry; /* of the feed, when this began */
-    int64_t newest;     /* when the newest of the sessions began, by whichever node's clock */
-    struct mass_totals totals;
-};
-
-/* Another mass revocation came between: see above. */
+/* To be begun again: another mass revocation came between, or one of the epochs was there. */
 enum { AGAIN = 1 };
 
 static int compare_ids(const void *a, const void *b)
@@ -75,98 +57,144 @@ static int compare_result(const void *key, const void *member)
     return memcmp(key, &((const struct mass_result *)member)->id, sizeof(struct uuid));
 }
 
-/* $n and $n+1 of a statement that is bound to a tenant. */
-#define P_ANY(tenant) P_INT((tenant) ? 0 : 1)
-#define P_TENANT(tenant) ((tenant) ? P_ID(tenant) : P_BLOB("", 0))
-
-static struct mass_result *result_of(struct mass_job *j, const struct uuid *id)
+struct mass_result *mass_result_of(struct mass_job *j, const struct uuid *id)
 {
     return bsearch(id, j->results, j->n, sizeof *j->results, compare_result);
 }
 
-/* Rows of the ids that are users within the bound, in any order. */
-static int mark_known(struct mass_job *j, struct store_rows *rows)
+static void find(struct mass_job *j, struct mass_result *result, const struct uuid *tenant)
 {
-    int r = 0;
-
-    while ((r = store_rows_next(rows)) == 1) {
-        struct uuid id = store_col_id(rows, 0);
-        struct mass_result *result = result_of(j, &id);
-        if (!result)
-            return fault_set(FAULT_STORE, "a user came back who was not named");
-        result->known = true;
-        j->totals.matched++;
-        j->totals.unknown--;
-    }
-    return r;
+    if (result->known)
+        return;
+    result->known = true;
+    result->tenant_id = *tenant;
+    j->totals.matched++;
+    j->totals.unknown--;
 }
 
-static int find_known(struct store_txn *t, struct mass_job *j)
+void mass_forget(struct mass_job *j, struct mass_result *result)
 {
-    struct store_rows *rows _cleanup_rows_ = NULL;
-    const struct uuid *tenant = j->options->tenant;
-    int r = store_query(t, known_sql, &rows, PARAMS(P_ANY(tenant), P_TENANT(tenant)));
-
-    return r ? r : mark_known(j, rows);
+    j->totals.matched--;
+    j->totals.unknown++;
+    j->totals.users_with_sessions -= result->sessions > 0;
+    j->totals.sessions -= result->sessions;
+    *result = (struct mass_result){.id = result->id};
 }
 
-static void count_session(struct mass_job *j, struct mass_result *result, int64_t began)
+void mass_count_session(struct mass_job *j, struct mass_result *result, int64_t began)
 {
     j->newest = began > j->newest ? began : j->newest;
     j->totals.users_with_sessions += result->sessions++ == 0;
     j->totals.sessions++;
 }
 
-/* Of those who were named, what began up to a time. */
-static int count_sessions(struct store_txn *t, struct mass_job *j, int64_t until)
+int mass_hold(struct store_txn *t, struct mass_job *j, const struct uuid *ids, size_t n)
+{
+    if (n == j->n && j->held == n)
+        return 0;
+    j->held = n;
+    return store_bulk_ids(t, ids, n);
+}
+
+static int take_row(struct mass_job *j, struct store_rows *rows, struct mass_result **ret)
+{
+    struct uuid id = store_col_id(rows, 0), tenant = store_col_id(rows, 1);
+    struct mass_result *result = mass_result_of(j, &id);
+
+    if (!result)
+        return fault_set(FAULT_STORE, "a user came back who was not named");
+    find(j, result, &tenant);
+    *ret = result;
+    return 0;
+}
+
+/* The sessions of those in bulk_ids. */
+static int count_sessions(struct store_txn *t, struct mass_job *j, int64_t until, int64_t own)
 {
     struct store_rows *rows _cleanup_rows_ = NULL;
     const struct uuid *tenant = j->options->tenant;
+    struct mass_result *result;
     int r =
         store_query(t, count_sql, &rows,
-                    PARAMS(P_INT(j->options->now), P_ANY(tenant), P_TENANT(tenant), P_INT(until)));
+                    PARAMS(P_INT(j->options->now), P_ANY(tenant), P_TENANT(tenant), P_INT(until),
+                           P_INT(own), P_ID(&j->ids[0]), P_ID(&j->ids[j->n - 1])));
 
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
-        struct uuid id = store_col_id(rows, 0);
-        struct mass_result *result = result_of(j, &id);
-        r = result ? 0 : fault_set(FAULT_STORE, "a session came back of a user who was not named");
+        r = take_row(j, rows, &result);
         if (r == 0)
-            count_session(j, result, store_col_int(rows, 1));
+            mass_count_session(j, result, store_col_int(rows, 2));
     }
     return r;
 }
 
-static int count_only(struct store_txn *t, struct mass_job *j)
+/* Those of n users who have no session: whether they are known. */
+static int find_others(struct store_txn *t, struct mass_job *j, const struct uuid *ids, size_t n)
 {
-    int r = find_known(t, j);
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    const struct uuid *tenant = j->options->tenant;
+    struct mass_result *result;
+    size_t others = 0;
 
-    return r ? r : count_sessions(t, j, INT64_MAX);
+    for (size_t i = 0; i < n; i++)
+        if (!mass_result_of(j, &ids[i])->known)
+            j->others[others++] = ids[i];
+    if (others == 0)
+        return 0;
+    int r = j->set_based ? 0 : mass_hold(t, j, j->others, others);
+    if (r == 0)
+        r = store_query(
+            t, known_sql, &rows,
+            PARAMS(P_ANY(tenant), P_TENANT(tenant), P_ID(&j->ids[0]), P_ID(&j->ids[j->n - 1])));
+    while (r == 0 && (r = store_rows_next(rows)) == 1)
+        r = take_row(j, rows, &result);
+    return r;
 }
 
-static void list_ended(struct mass_job *j)
+int mass_count(struct store_txn *t, struct mass_job *j, const struct uuid *ids, size_t n,
+               int64_t until, int64_t own)
 {
-    j->n_users = 0;
+    int r = mass_hold(t, j, ids, n);
+
+    if (r || n == 0)
+        return r;
+    r = count_sessions(t, j, until, own);
+    return r ? r : find_others(t, j, ids, n);
+}
+
+int mass_tell(struct store_txn *t, struct mass_job *j, size_t n)
+{
+    const struct mass_options *o = j->options;
+
+    if (j->set_based) {
+        int r = n ? mass_hold(t, j, j->users, n) : 0;
+        return r || n == 0
+                   ? r
+                   : notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, o->reason, o->now);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct uuid *id = &j->users[i];
+        j->told[i] = (struct notification_addressee){mass_result_of(j, id)->tenant_id, *id};
+    }
+    return notification_add_many(t, NOTIFICATION_SESSIONS_REVOKED, o->reason, o->now, j->told, n);
+}
+
+/* Those whose sessions were ended. */
+static size_t list_ended(struct mass_job *j)
+{
+    size_t n = 0;
+
     for (size_t i = 0; i < j->n; i++)
         if (j->results[i].sessions)
-            j->users[j->n_users++] = j->results[i].id;
-}
-
-static int tell_ended(struct store_txn *t, struct mass_job *j)
-{
-    list_ended(j);
-    int r = j->n_users < j->n ? store_bulk_ids(t, j->users, j->n_users) : 0;
-    if (r || j->n_users == 0)
-        return r;
-    return notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, j->options->reason,
-                                 j->options->now);
+            j->users[n++] = j->results[i].id;
+    return n;
 }
 
 /* The digest binds the record to exactly these users without holding a list of them. */
-static int write_detail(const struct mass_job *j, struct buf *out)
+static int write_detail(struct mass_job *j, struct buf *out)
 {
     uint8_t digest[SHA256_SIZE];
     char text[HEX_LENGTH(SHA256_SIZE) + 1];
-    struct str ids = {(const char *)j->users, j->n_users * sizeof *j->users};
+    struct str ids = {(const char *)j->users, list_ended(j) * sizeof *j->users};
     struct json_writer w = json_writer(out);
     int r = sha256(ids, digest);
 
@@ -188,7 +216,7 @@ static int write_detail(const struct mass_job *j, struct buf *out)
     return buf_fault(out);
 }
 
-static int record(struct store_txn *t, const struct mass_job *j)
+static int record(struct store_txn *t, struct mass_job *j)
 {
     struct buf detail _cleanup_buf_ = buf_init(4096);
     int r = write_detail(j, &detail);
@@ -202,89 +230,22 @@ static int record(struct store_txn *t, const struct mass_job *j)
     return trail_append(j->s->trail, t, j->actor, &event);
 }
 
-static void mark_all_known(struct mass_job *j)
-{
-    for (size_t i = 0; i < j->n; i++)
-        j->results[i].known = true;
-    j->totals.matched = j->totals.requested;
-    j->totals.unknown = 0;
-}
-
-/*
- * For all who were named, also those without a session: one may be about to begin. As a rule all
- * are known; only where the count says otherwise it is asked who.
- */
+/* For all who are known, also those without a session: one may be about to begin. */
 static int end_epochs(struct store_txn *t, struct mass_job *j)
 {
     struct user_epoch epoch = {j->options->now, j->options->now, j->options->reason};
-    int64_t added = 0;
-    int r = user_end_epoch_bulk(t, j->options->tenant, &epoch, &added);
+    int64_t added;
+    size_t n = 0;
 
-    if (r || added < (int64_t)j->n)
-        return r ? r : find_known(t, j);
-    mark_all_known(j);
-    return 0;
-}
-
-/* The least id of what begins after now. */
-static struct uuid floor_after(int64_t now)
-{
-    struct uuid id = uuid_at(now + 1);
-
-    memset(id.b + 6, 0, sizeof id.b - 6);
-    return id;
-}
-
-/*
- * Counts what began after now. *ret_n users of it, put to the front of users: first those, *ret_new
- * of them, of whom nothing was ended until then.
- */
-static int find_late(struct store_txn *t, struct mass_job *j, size_t *ret_n, size_t *ret_new)
-{
-    struct store_rows *rows _cleanup_rows_ = NULL;
-    struct uuid after = floor_after(j->options->now);
-    size_t n = 0, fresh = 0;
-    int r = store_query(t, late_sql, &rows, PARAMS(P_ID(&after)));
-
-    while (r == 0 && (r = store_rows_next(rows)) == 1) {
-        struct uuid id = store_col_id(rows, 0);
-        struct mass_result *result = result_of(j, &id);
-        r = 0;
-        if (!result || !result->known)
-            continue;
-        if (!result->late) {
-            j->users[n++] = id;
-            if (result->sessions == 0) {
-                j->users[n - 1] = j->users[fresh];
-                j->users[fresh++] = id;
-            }
-        }
-        result->late = true;
-        count_session(j, result, store_col_int(rows, 1));
+    if (j->set_based) {
+        int r = mass_hold(t, j, j->ids, j->n);
+        return r ? r : user_end_epoch_bulk(t, j->options->tenant, &epoch, &added);
     }
-    *ret_n = n;
-    *ret_new = fresh;
-    return r;
-}
-
-static int end_late(struct store_txn *t, struct mass_job *j)
-{
-    const struct mass_options *o = j->options;
-    struct uuid after = floor_after(o->now);
-    size_t n, fresh;
-    int r = find_late(t, j, &n, &fresh);
-
-    if (r || n == 0)
-        return r;
-    r = store_bulk_ids(t, j->users, n);
-    if (r == 0)
-        r = store_exec(t, end_late_sql, NULL,
-                       PARAMS(P_INT(o->now), P_ID(&after), P_TEXT(o->reason)));
-    if (r || fresh == 0)
-        return r;
-    if (fresh < n)
-        r = store_bulk_ids(t, j->users, fresh);
-    return r ? r : notification_add_bulk(t, NOTIFICATION_SESSIONS_REVOKED, o->reason, o->now);
+    for (size_t i = 0; i < j->n; i++)
+        if (j->results[i].known)
+            j->users[n++] = j->results[i].id;
+    int r = user_add_epochs(t, j->users, n, &epoch);
+    return r == STORE_CONFLICT ? AGAIN : r;
 }
 
 /* Chunks of one run have one time, and hold different users. */
@@ -308,10 +269,16 @@ static int feed_epochs(struct store_txn *t, const struct mass_job *j)
 static void begin_anew(struct mass_job *j)
 {
     j->newest = 0;
+    j->held = 0;
+    /* A row at a time costs SQLite more than a statement; where an epoch is there, COPY fails. */
+    j->set_based = j->alone || !store_writes_in_parallel(j->s->store);
     j->totals = (struct mass_totals){.requested = (int64_t)j->n, .unknown = (int64_t)j->n};
     for (size_t i = 0; i < j->n; i++)
         j->results[i] = (struct mass_result){.id = j->ids[i]};
 }
+
+/* No epoch of any other is of before time began. */
+enum { NO_EPOCH = -1 };
 
 static int end_named(struct store_txn *t, struct mass_job *j)
 {
@@ -320,31 +287,41 @@ static int end_named(struct store_txn *t, struct mass_job *j)
     if (r == 0)
         r = store_number(t, newest_entry_sql, &j->last_entry, NO_PARAMS);
     if (r == 0)
-        r = count_sessions(t, j, j->options->now);
+        r = mass_count(t, j, j->ids, j->n, j->options->now, NO_EPOCH);
     if (r == 0)
         r = end_epochs(t, j);
-    return r ? r : tell_ended(t, j);
+    return r ? r : mass_tell(t, j, list_ended(j));
 }
 
 static int revoke_job(struct store_txn *t, void *arg)
 {
     struct mass_job *j = arg;
-    int r = store_bulk_ids(t, j->ids, j->n);
+    int r = store_look_up(t);
 
     begin_anew(j);
     if (r || j->options->dry_run)
-        return r ? r : count_only(t, j);
+        return r ? r : mass_count(t, j, j->ids, j->n, INT64_MAX, NO_EPOCH);
     r = end_named(t, j);
     if (r == 0)
         r = store_lock(t, STORE_LOCK_TRAIL);
     if (r == 0)
         r = check_others(t, j);
     if (r == 0)
-        r = end_late(t, j);
-    list_ended(j);
+        r = mass_settle(t, j);
+    if (r == 0)
+        r = mass_end_late(t, j);
     if (r == 0 && j->totals.matched)
         r = feed_epochs(t, j);
     return r ? r : record(t, j);
+}
+
+static int run(struct mass_job *j)
+{
+    if (!j->users || !j->others || !j->told)
+        return fault_set(FAULT_MEMORY, "no memory for a mass revocation of %zu users", j->n);
+    int r = store_write(j->s->store, revoke_job, j);
+    j->alone = r == AGAIN;
+    return j->alone ? store_write(j->s->store, revoke_job, j) : r;
 }
 
 int mass_revoke(struct sessions *s, const struct trail_actor *actor,
@@ -356,21 +333,22 @@ int mass_revoke(struct sessions *s, const struct trail_actor *actor,
     int r = 0;
 
     j.users = malloc((n + 1) * sizeof *j.users);
-    if (!sorted || !j.users) {
+    j.others = malloc((n + 1) * sizeof *j.others);
+    j.told = malloc((n + 1) * sizeof *j.told);
+    if (!sorted) {
         r = fault_set(FAULT_MEMORY, "no memory for a mass revocation of %zu users", n);
     } else {
         memcpy(sorted, ids, n * sizeof *sorted);
         qsort(sorted, n, sizeof *sorted, compare_ids);
         j.ids = sorted;
-        r = store_write(s->store, revoke_job, &j);
-        j.alone = r == AGAIN;
-        if (j.alone)
-            r = store_write(s->store, revoke_job, &j);
+        r = run(&j);
     }
     if (r == 0 && !options->dry_run && j.totals.matched)
         gate_forget_all(s->gate);
     free(sorted);
     free(j.users);
+    free(j.others);
+    free(j.told);
     if (r)
         return r;
     if (!options->dry_run)
@@ -381,80 +359,4 @@ int mass_revoke(struct sessions *s, const struct trail_actor *actor,
     totals->sessions += j.totals.sessions;
     totals->users_with_sessions += j.totals.users_with_sessions;
     return 0;
-}
-
-struct resolving {
-    const struct uuid *tenant;
-    const struct str *addresses;
-    size_t n;
-    struct uuid *ids;
-};
-
-struct indexed {
-    struct str address;
-    size_t index;
-};
-
-static int compare_addresses(const void *a, const void *b)
-{
-    const struct indexed *x = a, *y = b;
-    size_t n = x->address.n < y->address.n ? x->address.n : y->address.n;
-    int order = n ? memcmp(x->address.p, y->address.p, n) : 0;
-
-    return order ? order : (x->address.n > y->address.n) - (x->address.n < y->address.n);
-}
-
-static struct indexed *index_addresses(const struct resolving *job)
-{
-    struct indexed *index = malloc((job->n + 1) * sizeof *index);
-
-    for (size_t i = 0; index && i < job->n; i++) {
-        index[i] = (struct indexed){job->addresses[i], i};
-        job->ids[i] = (struct uuid){{0}};
-    }
-    if (index)
-        qsort(index, job->n, sizeof *index, compare_addresses);
-    return index;
-}
-
-/* An address that was named several times has several entries, side by side. */
-static void put_id(struct resolving *job, const struct indexed *index, const struct indexed *key,
-                   const struct uuid *id)
-{
-    const struct indexed *hit = bsearch(key, index, job->n, sizeof *index, compare_addresses);
-    const struct indexed *end = index + job->n;
-
-    while (hit && hit > index && compare_addresses(hit - 1, key) == 0)
-        hit--;
-    for (; hit && hit < end && compare_addresses(hit, key) == 0; hit++)
-        job->ids[hit->index] = *id;
-}
-
-static int resolve_job(struct store_txn *t, void *arg)
-{
-    struct resolving *job = arg;
-    struct store_rows *rows _cleanup_rows_ = NULL;
-    struct indexed *index = index_addresses(job);
-    int r = index ? store_bulk_texts(t, job->addresses, job->n)
-                  : fault_set(FAULT_MEMORY, "no memory for %zu addresses", job->n);
-
-    if (r == 0)
-        r = store_query(t, resolve_sql, &rows, PARAMS(P_ANY(job->tenant), P_TENANT(job->tenant)));
-    while (r == 0 && (r = store_rows_next(rows)) == 1) {
-        struct indexed key = {store_col_text(rows, 0), 0};
-        struct uuid id = store_col_id(rows, 1);
-        put_id(job, index, &key, &id);
-        r = 0;
-    }
-    free(index);
-    return r;
-}
-
-int mass_resolve(struct sessions *s, const struct uuid *tenant, const struct str *addresses,
-                 size_t n, struct uuid *ret_ids)
-{
-    struct resolving job = {tenant, addresses, n, ret_ids};
-
-    /* A temporary table is written, so this is no read. */
-    return store_write(s->store, resolve_job, &job);
 }

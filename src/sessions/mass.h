@@ -19,9 +19,10 @@ enum { MASS_CHUNKS = 16, MASS_CHUNK_MIN = 10000, MASS_CHUNK = 100000 };
 
 struct mass_result {
     struct uuid id;
-    int64_t sessions; /* active ones that were (or, with dry_run, would be) ended */
-    bool known;       /* there is such a user within the bound */
-    bool late;        /* one of the sessions began after now */
+    int64_t sessions;      /* active ones that were (or, with dry_run, would be) ended */
+    struct uuid tenant_id; /* of one who is known */
+    bool known;            /* there is such a user within the bound */
+    bool late;             /* one of the sessions began after now */
 };
 
 struct mass_totals {

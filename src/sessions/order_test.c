@@ -43,6 +43,12 @@ static int noting_query(struct store_txn *t, const struct store_call *call, stru
     return inner->query(t, call, ret);
 }
 
+static int noting_add(struct store_txn *t, const struct store_addition *rows)
+{
+    note(rows->insert);
+    return inner->add(t, rows);
+}
+
 static int noting_lock(struct store_txn *t, int64_t number)
 {
     if (number == STORE_LOCK_OPERATORS)
@@ -60,6 +66,7 @@ static void watch(struct scene *f)
     driver = *inner;
     driver.exec = noting_exec;
     driver.query = noting_query;
+    driver.add = noting_add;
     driver.lock = noting_lock;
     f->node.store->driver = &driver;
 }

@@ -13,6 +13,18 @@ static const char find_sql[] =
 static const char end_one_sql[] = END_WHERE "id = $1 AND " ACTIVE " RETURNING issued_at";
 static const char end_all_sql[] = END_WHERE "user_id = $1 AND " ACTIVE;
 static const char end_others_sql[] = END_WHERE "user_id = $1 AND id <> $4 AND " ACTIVE;
+/*
+ * A mass revocation may have committed since, with epochs that end the same sessions: those were
+ * counted and told by it. Behind the lock of the trail it shows; who gets the lock later looks for
+ * what this ended (mass_beside.c). The epoch of this very act is not meant.
+ */
+#define LEAVE                                                                                      \
+    "UPDATE families SET revoked_at = NULL, revoked_reason = NULL WHERE revoked_at = $2 "          \
+    "AND revoked_reason = $3 AND EXISTS (SELECT 1 FROM epochs e WHERE e.user_id = "                \
+    "families.user_id AND e.not_before >= families.created_at "                                    \
+    "AND NOT (e.at = $2 AND e.reason = $3)) AND "
+static const char leave_one_sql[] = LEAVE "id = $1";
+static const char leave_all_sql[] = LEAVE "user_id = $1";
 static const char newest_sql[] =
     "SELECT coalesce(max(created_at), 0) FROM families WHERE user_id = $1";
 static const char ended_at_sql[] =
@@ -50,6 +62,19 @@ struct ending {
 static int64_t horizon_of(int64_t issued_at, int64_t now)
 {
     return session_access_horizon(issued_at > now ? issued_at : now);
+}
+
+/* Takes from *ended what a mass revocation ended before. */
+static int leave(struct store_txn *t, const char *sql, const struct uuid *id, struct str reason,
+                 int64_t now, int64_t *ended)
+{
+    int64_t left = 0;
+    int r = *ended ? store_lock(t, STORE_LOCK_TRAIL) : 0;
+
+    if (r == 0 && *ended)
+        r = store_exec(t, sql, &left, PARAMS(P_ID(id), P_INT(now), P_TEXT(reason)));
+    *ended -= left;
+    return r;
 }
 
 static int end_one(struct store_txn *t, struct ending *e)
@@ -92,6 +117,8 @@ static int end_family(struct store_txn *t, struct ending *e, struct store_rows *
     struct str email = store_col_text(rows, 2);
     int r = end_one(t, e);
 
+    if (r == 0)
+        r = leave(t, leave_one_sql, e->id, e->reason, e->now, &e->ended);
     if (r || e->ended == 0)
         return r;
     r = feed_family(t, e->id, e->now, e->horizon);
@@ -219,6 +246,8 @@ int session_end_all(struct store_txn *t, const struct uuid *user_id, const struc
     int64_t ended, horizon = session_access_horizon(now);
     int r = end_families(t, user_id, keep, reason, now, &ended);
 
+    if (r == 0)
+        r = leave(t, leave_all_sql, user_id, reason, now, &ended);
     /* Families for those who hold sockets of theirs; the user for who caches the account. */
     if (r == 0)
         r = feed_families_of(t, user_id, now, horizon);
