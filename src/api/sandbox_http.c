@@ -16,26 +16,26 @@ enum {
 
 struct sandbox_route {
     enum http_method method;
-    const char *path;
     enum http_lane lane;
+    const char *path;
     int (*handle)(struct sandbox_visit *v);
 };
 
 static const struct sandbox_route routes[] = {
-    {HTTP_GET, "/", LANE_EVENT, sandbox_get_page},
-    {HTTP_GET, "/app.js", LANE_EVENT, sandbox_get_page},
-    {HTTP_GET, "/style.css", LANE_EVENT, sandbox_get_page},
-    {HTTP_GET, "/messages/:id/html", LANE_WORKER, sandbox_get_html},
-    {HTTP_GET, "/messages/:id/text", LANE_WORKER, sandbox_get_text},
+    {HTTP_GET, LANE_EVENT, "/", sandbox_get_page},
+    {HTTP_GET, LANE_EVENT, "/app.js", sandbox_get_page},
+    {HTTP_GET, LANE_EVENT, "/style.css", sandbox_get_page},
+    {HTTP_GET, LANE_WORKER, "/messages/:id/html", sandbox_get_html},
+    {HTTP_GET, LANE_WORKER, "/messages/:id/text", sandbox_get_text},
     /* MailHog's, but for what releases messages, follows them live or breaks on purpose. */
-    {HTTP_GET, "/api/v2/messages", LANE_WORKER, sandbox_get_list},
-    {HTTP_GET, "/api/v2/search", LANE_WORKER, sandbox_get_search},
-    {HTTP_GET, "/api/v1/messages", LANE_WORKER, sandbox_get_array},
-    {HTTP_DELETE, "/api/v1/messages", LANE_WORKER, sandbox_delete_all},
-    {HTTP_GET, "/api/v1/messages/:id", LANE_WORKER, sandbox_get_message},
-    {HTTP_DELETE, "/api/v1/messages/:id", LANE_WORKER, sandbox_delete_message},
-    {HTTP_GET, "/api/v1/messages/:id/download", LANE_WORKER, sandbox_get_source},
-    {HTTP_GET, "/api/v1/messages/:id/mime/part/:part/download", LANE_WORKER, sandbox_get_part},
+    {HTTP_GET, LANE_WORKER, "/api/v2/messages", sandbox_get_list},
+    {HTTP_GET, LANE_WORKER, "/api/v2/search", sandbox_get_search},
+    {HTTP_GET, LANE_WORKER, "/api/v1/messages", sandbox_get_array},
+    {HTTP_DELETE, LANE_WORKER, "/api/v1/messages", sandbox_delete_all},
+    {HTTP_GET, LANE_WORKER, "/api/v1/messages/:id", sandbox_get_message},
+    {HTTP_DELETE, LANE_WORKER, "/api/v1/messages/:id", sandbox_delete_message},
+    {HTTP_GET, LANE_WORKER, "/api/v1/messages/:id/download", sandbox_get_source},
+    {HTTP_GET, LANE_WORKER, "/api/v1/messages/:id/mime/part/:part/download", sandbox_get_part},
 };
 enum { ROUTES = sizeof routes / sizeof *routes };
 

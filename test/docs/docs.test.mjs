@@ -95,7 +95,7 @@ function hasRoute(method, target) {
 
 /* The sandbox's routes are in no OpenAPI document. */
 function sandboxHas(method, target) {
-    const rows = [...read('src/api/sandbox_http.c').matchAll(/\{HTTP_(\w+), "([^"]+)"/g)];
+    const rows = [...read('src/api/sandbox_http.c').matchAll(/\{HTTP_(\w+), LANE_\w+, "([^"]+)"/g)];
     return rows.some(([, known, template]) => known === method && matches(template.replace(/:\w+/g, '{}'), target));
 }
 
