@@ -73,13 +73,6 @@ int transport_sandbox_new(const struct config *config, struct store *store, stru
 int transport_smtp_new(const struct config *config, struct transport **ret);
 int transport_ses_new(const struct config *config, struct transport **ret);
 
-/* Told of each message that the sandbox kept, on the thread that sent it, before send returns. */
-typedef void transport_kept(void *context, const struct transport_message *m,
-                            struct str provider_id, int64_t at);
-
-/* Sets who is told, before anything is sent. Does nothing where t is no sandbox, or NULL. */
-void transport_sandbox_watch(struct transport *t, transport_kept *kept, void *context);
-
 /* Fills every fate alike. code and text are cut to fit. */
 void transport_fates_set(struct transport_fate *fates, size_t n, enum transport_result result,
                          struct str code, struct str text);

@@ -1,35 +1,20 @@
 /* Keeps messages to be looked at: nothing leaves. */
 #include "base/clock.h"
-#include "base/encode.h"
 #include "base/fault.h"
-#include "crypto/init.h"
 #include "mail/sandbox.h"
 #include "mail/transport.h"
 
-enum { LINES_MAX = MAIL_RECIPIENTS_MAX * 256, ID_RANDOM = 16 };
+enum { LINES_MAX = MAIL_RECIPIENTS_MAX * 256 };
 
 struct sandbox_transport {
     struct transport base;
     struct store *store;
-    transport_kept *kept;
-    void *context;
 };
 
-/* An id of the form that SES gives, so that whoever reads one reads both. */
-static void make_id(int64_t now, char ret_id[TRANSPORT_ID_SIZE])
-{
-    uint8_t bytes[ID_RANDOM];
-    char hex[HEX_LENGTH(ID_RANDOM) + 1];
-
-    crypto_random(bytes, sizeof bytes);
-    hex_encode(bytes, sizeof bytes, hex);
-    snprintf(ret_id, TRANSPORT_ID_SIZE, "0102%012llx-%.8s-%.4s-%.4s-%.4s-%.12s-000000",
-             (unsigned long long)now & 0xFFFFFFFFFFFF, hex, hex + 8, hex + 12, hex + 16, hex + 20);
-}
-
-static int keep(struct sandbox_transport *s, const struct transport_message *m, int64_t now)
+static int keep(struct sandbox_transport *s, const struct transport_message *m, struct uuid *ret_id)
 {
     struct buf to _cleanup_buf_ = buf_init(LINES_MAX);
+    int64_t now = clock_now();
 
     for (size_t i = 0; i < m->n; i++) {
         buf_add_str(&to, m->recipients[i]);
@@ -42,24 +27,24 @@ static int keep(struct sandbox_transport *s, const struct transport_message *m, 
                                    .to = buf_str(&to),
                                    .data = m->mime};
     int r = buf_fault(&to);
-    return r ? r : sandbox_keep(s->store, &kept, config_current()->sandbox_keep);
+    if (r == 0)
+        r = sandbox_keep(s->store, &kept, config_current()->sandbox_keep);
+    if (r == 0)
+        *ret_id = kept.id;
+    return r;
 }
 
+/* As a provider, the sandbox calls a message what its page and its events call it. */
 static int send_to_sandbox(struct transport *t, const struct transport_message *m,
                            char ret_provider_id[TRANSPORT_ID_SIZE],
                            struct transport_fate *ret_fates)
 {
-    struct sandbox_transport *s = (struct sandbox_transport *)t;
-    char id[TRANSPORT_ID_SIZE];
-    int64_t now = clock_now();
-    int r = keep(s, m, now);
+    struct uuid id;
+    int r = keep((struct sandbox_transport *)t, m, &id);
 
     if (r)
         return r;
-    make_id(now, id);
-    if (s->kept)
-        s->kept(s->context, m, str_of(id), now);
-    memcpy(ret_provider_id, id, sizeof id);
+    uuid_format(&id, ret_provider_id);
     transport_fates_set(ret_fates, m->n, TRANSPORT_ACCEPTED, STR(""), STR(""));
     return 0;
 }
@@ -81,12 +66,4 @@ int transport_sandbox_new(const struct config *config, struct store *store, stru
     s->store = store;
     *ret = &s->base;
     return 0;
-}
-
-void transport_sandbox_watch(struct transport *t, transport_kept *kept, void *context)
-{
-    if (!t || t->kind != &sandbox_kind)
-        return;
-    ((struct sandbox_transport *)t)->kept = kept;
-    ((struct sandbox_transport *)t)->context = context;
 }
