@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "cli/own_url.h"
 #include "config/config.h"
 #include "crypto/init.h"
 #include "mail/courier.h"
@@ -11,7 +12,7 @@
 
 #include <unistd.h>
 
-enum { ADDRESSES = 2, NO_PORT = -1, URL_MAX = 400, DRAIN_MS = 2 * CLOCK_SECOND };
+enum { ADDRESSES = 2, NO_PORT = -1, DRAIN_MS = 2 * CLOCK_SECOND };
 
 struct serve_sandbox {
     struct store *store;
@@ -77,26 +78,13 @@ static int listen_on(struct serve_sandbox *s, const char *what, int64_t port,
     return bound;
 }
 
-/* Where this server is reached from itself. */
-static void own_url(const struct config *c, int port, char ret_url[URL_MAX])
-{
-    static const char path[] = "/v1/email-monitoring/ses/events";
-    struct str host = str_of(c->listen_address);
-
-    if (host.n == 0 || str_eq(host, STR("0.0.0.0")) || str_eq(host, STR("::")))
-        host = STR("127.0.0.1");
-    bool v6 = str_find(host, ':') < host.n;
-    snprintf(ret_url, URL_MAX, "http://%s%.*s%s:%d%s", v6 ? "[" : "", STR_ARG(host), v6 ? "]" : "",
-             port, path);
-}
-
 /* Events are signed as by a stranger, so without a secret, or without the webhook, there are none.
  */
 static int start_courier(struct serve_sandbox *s, int port)
 {
     static struct config_range loopback[2];
     const struct config *c = config_current();
-    char url[URL_MAX];
+    char url[OWN_URL_MAX];
     /* An address that the operator names is no stranger's. */
     struct courier_options o = {
         .url = url,
@@ -108,7 +96,7 @@ static int start_courier(struct serve_sandbox *s, int port)
                                      : "EMAIL_MONITORING_ENABLED is false");
         return 0;
     }
-    own_url(c, port, url);
+    own_url(c, port, "/v1/email-monitoring/ses/events", url);
     if (config_parse_range(STR("127.0.0.0/8"), &loopback[0]) ||
         config_parse_range(STR("::1"), &loopback[1]))
         return fault_set(FAULT_INTERNAL, "a range of addresses is none");
