@@ -4,7 +4,15 @@
 #include "base/fault.h"
 #include "mail/erasure.h"
 
-enum { PAGE_ROWS = 100, PAGE_BYTES = 8 << 20, EVENTS_MAX = 1000, LISTED_MAX = 100 };
+/* Memory for a page of messages that all have as many events as may be. */
+enum {
+    PAGE_ROWS = 20,
+    EVENTS_MAX = 1000,
+    PAGE_BYTES = 64 << 20,
+    OUT_BYTES = 8 << 20,
+    FLUSH_BYTES = 64 * 1024,
+    LISTED_MAX = 100
+};
 
 struct giving {
     struct call *call;
@@ -95,6 +103,8 @@ static int write_messages(struct giving *g)
         for (size_t i = 0; r == 0 && i < g->n; i++) {
             write_one(g, "message", &email_message_shape, &g->views[i]);
             g->after = g->items[i].id;
+            if (g->out.n > FLUSH_BYTES)
+                r = api_export_write(g->call, &g->out);
         }
         if (r == 0)
             r = api_export_write(g->call, &g->out);
@@ -183,7 +193,7 @@ static int get_mail(struct call *call)
     struct giving g = {.call = call,
                        .lines = api_wants(call, "application/x-ndjson"),
                        .arena = arena_init(PAGE_BYTES),
-                       .out = buf_init(PAGE_BYTES)};
+                       .out = buf_init(OUT_BYTES)};
     int r = find_user(&g);
 
     g.w = json_writer(&g.out);

@@ -93,7 +93,8 @@ forEachStore((store) => {
                     }
                     // A call may end the session it came with, so that only reading shares one.
                     const grant = route.method === 'GET' || caller === 'anonymous' ? standing[caller] : await server.login(everyone[caller].email);
-                    const content = route.media === 'application/json' ? { body: route.body } : route.media ? { form: route.body } : {};
+                    const content = route.media === 'application/json' ? { body: route.body }
+                        : route.media?.startsWith('text/') ? { body: route.body, headers: { 'content-type': route.media } } : route.media ? { form: route.body } : {};
                     const answer = await server.api(route.method, target, { token: grant?.accessToken, ...content });
                     const said = `${about}: ${answer.status} ${JSON.stringify(answer.body)?.slice(0, 300)}`;
 

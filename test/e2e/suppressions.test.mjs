@@ -1,0 +1,167 @@
+/* Addresses that are not written to: within a tenant, for the whole installation, in and out as CSV. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { forEachStore, withInstallation } from './harness.mjs';
+import { allItems, expect, people, signIn, small } from './support.mjs';
+
+const base = '/v1/email-monitoring/suppressions';
+
+async function withPeople(store, use) {
+    await withInstallation({ store, env: small }, async (installation) => {
+        const everyone = await people(installation);
+        const server = await installation.start();
+        const grants = await signIn(server, everyone);
+        const tokens = Object.fromEntries(Object.entries(grants).map(([name, grant]) => [name, grant.accessToken]));
+        const call = (token, method, rest = '', body) => server.api(method, `${base}${rest}`, { token, body });
+        const list = async (token, rest = '') => expect(await call(token, 'GET', rest), 200).items;
+        const send = (token, text, rest = '') =>
+            server.api('POST', `${base}/import${rest}`, { token, body: text, headers: { 'content-type': 'text/csv' } });
+        const records = async (action, token = tokens.operator) =>
+            expect(await server.api('GET', `/v1/audit-log?action=${action}`, { token }), 200).items;
+        await use({ installation, server, ...everyone, tokens, call, list, send, records });
+    });
+}
+
+const remove = (address) => `?address=${encodeURIComponent(address)}`;
+
+forEachStore((store) => {
+    test('an address is suppressed, found and lifted', async () => {
+        await withPeople(store, async ({ admin, tokens, call, list, records }) => {
+            const made = expect(await call(tokens.admin, 'POST', '', { address: 'Gone@Example.NET', note: 'asked on the phone' }), 201);
+            assert.deepEqual({ ...made, createdAt: null }, {
+                address: 'gone@example.net', reason: 'manual', scope: 'tenant', tenantId: admin.tenantId, source: 'api',
+                note: 'asked on the phone', createdBy: admin.email, createdAt: null, expiresAt: null,
+            });
+            assert.deepEqual(await list(tokens.admin), [made]);
+            assert.deepEqual(await list(tokens.stranger), [], 'another tenant does not see it');
+            expect(await call(tokens.admin, 'POST', '', { address: 'gone@example.net' }), 409, 'conflict');
+            const until = new Date(Date.now() + 3_600_000).toISOString();
+            const short = expect(await call(tokens.admin, 'POST', '', { address: 'a/b@example.net', reason: 'complaint', expiresAt: until }), 201);
+            assert.deepEqual([short.reason, short.expiresAt], ['complaint', until]);
+            assert.deepEqual(await list(tokens.admin, '?reason=complaint'), [short]);
+            assert.deepEqual(await list(tokens.admin, '?address=A%2Fb%40example.net'), [short]);
+            // One that lasts longer takes its place; one that ends sooner does not.
+            expect(await call(tokens.admin, 'POST', '', { address: 'a/b@example.net', expiresAt: new Date(Date.now() + 60_000).toISOString() }), 409);
+            expect(await call(tokens.admin, 'POST', '', { address: 'a/b@example.net', reason: 'manual' }), 201);
+
+            expect(await call(tokens.stranger, 'DELETE', remove('gone@example.net')), 404, 'not_found');
+            expect(await call(tokens.admin, 'DELETE', remove('GONE@example.net')), 204);
+            expect(await call(tokens.admin, 'DELETE', remove('gone@example.net')), 404, 'not_found');
+            expect(await call(tokens.admin, 'DELETE', remove('a/b@example.net')), 204);
+            assert.deepEqual(await list(tokens.admin), []);
+
+            const [lifted] = (await records('mail.unsuppress', tokens.admin)).reverse();
+            assert.deepEqual([lifted.actorId, lifted.subject], [admin.id, 'gone@example.net']);
+            const suppressed = (await records('mail.suppress', tokens.admin)).reverse();
+            assert.deepEqual(suppressed.map(({ subject, detail }) => [subject, detail.reason, detail.expiresAt]),
+                [['gone@example.net', 'manual', null], ['a/b@example.net', 'complaint', until], ['a/b@example.net', 'manual', null]]);
+            assert.deepEqual(await records('mail.suppress', tokens.stranger), []);
+        });
+    });
+
+    test('what is wrong is refused with its field', async () => {
+        await withPeople(store, async ({ tokens, call, stranger, member }) => {
+            for (const [body, field] of [
+                [{ address: 'nobody' }, 'address'], [{}, 'address'], [{ address: 'a@example.net', reason: 'dislike' }, 'reason'],
+                [{ address: 'a@example.net', expiresAt: '2020-01-01T00:00:00Z' }, 'expiresAt'],
+                [{ address: 'a@example.net', note: 'x'.repeat(501) }, 'note'], [{ address: 'a@example.net', note: '\u00e9'.repeat(251) }, 'note'],
+                [{ address: 'a@example.net', scope: 'world' }, 'scope'], [{ address: 'a@example.net', tenantId: 'x' }, 'tenantId'],
+            ]) assert.equal(expect(await call(tokens.admin, 'POST', '', body), 400).field, field, JSON.stringify(body));
+            expect(await call(tokens.admin, 'POST', '', { address: 'a@example.net', scope: 'installation' }), 403, 'forbidden');
+            expect(await call(tokens.admin, 'POST', '', { address: 'a@example.net', tenantId: stranger.tenantId }), 404, 'not_found');
+            expect(await call(tokens.operator, 'POST', '', { address: 'a@example.net', tenantId: member.id }), 404, 'not_found');
+            assert.equal(expect(await call(tokens.operator, 'POST', '', { address: 'a@example.net', tenantId: stranger.tenantId, scope: 'installation' }), 400).field, 'tenantId');
+            for (const query of ['?cursor=x', '?cursor=AAAAAAAAAAAAAAAAAAAAAA', `?cursor=${'A'.repeat(361)}`, '?address=x', '?reason=x', '?expired=perhaps', '?limit=0'])
+                assert.equal(expect(await call(tokens.admin, 'GET', query), 400).field, /\?(\w+)/.exec(query)[1], query);
+            assert.equal(expect(await call(tokens.admin, 'DELETE'), 400).field, 'address');
+            expect(await call(tokens.member, 'POST', '', { address: 'a@example.net' }), 403, 'forbidden');
+        });
+    });
+
+    test('an operator speaks for one tenant or for all', async () => {
+        await withPeople(store, async ({ admin, member, tokens, call, list, records }) => {
+            expect(await call(tokens.operator, 'POST', '', { address: 'one@example.net', tenantId: admin.tenantId }), 201);
+            const everywhere = expect(await call(tokens.operator, 'POST', '', { address: 'all@example.net', scope: 'installation' }), 201);
+            assert.deepEqual([everywhere.scope, everywhere.tenantId], ['installation', null]);
+            expect(await call(tokens.operator, 'POST', '', { address: member.email, scope: 'installation', reason: 'complaint' }), 201);
+            assert.equal((await list(tokens.operator)).length, 3);
+            assert.deepEqual((await list(tokens.admin)).map(({ address }) => address).sort(), [member.email, 'one@example.net'].sort(),
+                'of the installation\'s those that it writes to');
+            assert.deepEqual(await list(tokens.stranger), []);
+            assert.deepEqual((await records('mail.suppress', tokens.admin)).map(({ subject }) => subject), ['one@example.net']);
+            // A tenant may lift what stops its own mail, and nothing else.
+            expect(await call(tokens.admin, 'DELETE', remove('all@example.net')), 404);
+            expect(await call(tokens.admin, 'DELETE', remove(member.email)), 204);
+            expect(await call(tokens.operator, 'DELETE', remove('one@example.net')), 204);
+            assert.deepEqual((await list(tokens.operator)).map(({ address }) => address), ['all@example.net']);
+        });
+    });
+
+    test('pages follow each other without a gap', async () => {
+        await withPeople(store, async ({ server, tokens, send, call }) => {
+            const addresses = Array.from({ length: 23 }, (_, i) => `u${String(i).padStart(2, '0')}@example.net`);
+            expect(await send(tokens.admin, addresses.join('\n')), 200);
+            expect(await send(tokens.stranger, addresses.slice(0, 11).join('\n')), 200);
+            expect(await call(tokens.operator, 'POST', '', { address: 'u05@example.net', scope: 'installation' }), 201);
+            assert.deepEqual((await allItems(server, base, tokens.admin, 5)).map(({ address }) => address), addresses);
+            const all = await allItems(server, base, tokens.operator, 4);
+            assert.equal(all.length, 23 + 11 + 1);
+            assert.equal(new Set(all.map(({ address, tenantId }) => `${address} ${tenantId}`)).size, all.length);
+        });
+    });
+
+    test('a list comes in whole or not at all, and goes out again', async () => {
+        await withPeople(store, async ({ server, admin, tokens, list, send, records }) => {
+            const bad = expect(await send(tokens.admin, 'address,reason\na@example.net,manual\nnobody,\nb@example.net,dislike\n"c'), 400);
+            assert.equal(bad.field, 'body');
+            assert.equal(bad.detail, 'line 3: not an address; line 4: not a reason; line 5: a quote is out of place. Nothing was taken.');
+            assert.deepEqual(await list(tokens.admin), []);
+            const many = expect(await send(tokens.admin, Array.from({ length: 30 }, () => 'x').join('\n')), 400);
+            assert.match(many.detail, /; line 20: not an address; and 10 more\. Nothing was taken\.$/);
+
+            const until = new Date(Date.now() + 86_400_000).toISOString();
+            const text = `\ufeffreason,address,expires_at,note\r\nbounce,A@example.net,,"said ""no"", twice"\r\n,b@example.net,${until},=1+1\r\n,a@example.net,${until},\r\n`;
+            assert.deepEqual(expect(await send(tokens.admin, text), 200), { lines: 3, added: 2, existing: 0, duplicates: 1 });
+            assert.deepEqual(expect(await send(tokens.admin, text), 200), { lines: 3, added: 0, existing: 2, duplicates: 1 });
+            assert.deepEqual((await list(tokens.admin)).map(({ address, reason, note, source, createdBy, expiresAt }) => [address, reason, note, source, createdBy, expiresAt]),
+                [['a@example.net', 'bounce', 'said "no", twice', 'import', admin.email, null], ['b@example.net', 'manual', '=1+1', 'import', admin.email, until]]);
+            assert.deepEqual(expect(await send(tokens.admin, ''), 200), { lines: 0, added: 0, existing: 0, duplicates: 0 });
+            assert.deepEqual((await records('mail.import', tokens.admin)).map(({ detail }) => detail.added), [0, 0, 2]);
+
+            const out = await server.api('GET', base, { token: tokens.admin, headers: { accept: 'text/csv' } });
+            assert.equal(out.status, 200);
+            assert.match(out.headers['content-disposition'], /filename="suppressions\.csv"/);
+            const lines = out.body.split('\r\n');
+            assert.match(lines[1], /^"a@example\.net","bounce","","said ""no"", twice",/);
+            assert.match(lines[2], new RegExp(`^"b@example\\.net","manual","${until}","'=1\\+1",`));
+            assert.deepEqual(expect(await send(tokens.stranger, out.body), 200), { lines: 2, added: 2, existing: 0, duplicates: 0 });
+            assert.deepEqual((await list(tokens.stranger)).map(({ address, note }) => [address, note]), [['a@example.net', 'said "no", twice'], ['b@example.net', '=1+1']]);
+            assert.equal((await records('mail.export')).length, 1);
+
+            expect(await server.api('POST', `${base}/import`, { token: tokens.admin, body: '{}' }), 415, 'unsupported_media_type');
+            expect(await send(tokens.admin, 'a@example.net', '?scope=installation'), 403, 'forbidden');
+            expect(await send(tokens.admin, 'a@example.net', `?tenantId=${admin.id}`), 404, 'not_found');
+            expect(await send(tokens.member, 'a@example.net'), 403, 'forbidden');
+            assert.deepEqual(expect(await send(tokens.operator, 'z@example.net', '?scope=installation'), 200).added, 1);
+        });
+    });
+
+    test('a list of a hundred thousand is taken, one more is too many, and so are 32 MiB', async () => {
+        await withPeople(store, async ({ tokens, send, list, server }) => {
+            const address = (i) => `user${i}@example.net\n`;
+            const most = Array.from({ length: 100_000 }, (_, i) => address(i)).join('');
+            const over = expect(await send(tokens.admin, most + address(100_000)), 400);
+            assert.equal(over.detail, 'line 100001: too many lines. Nothing was taken.');
+            assert.equal(expect(await send(tokens.admin, most), 200).added, 100_000);
+            assert.equal((await list(tokens.admin, '?address=user99999%40example.net')).length, 1);
+            const out = await server.api('GET', base, { token: tokens.admin, headers: { accept: 'text/csv' } });
+            assert.equal(out.body.split('\r\n').length, 100_002);
+            const head = `POST ${base}/import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tokens.admin}\r\nContent-Type: text/csv\r\nConnection: close\r\n`;
+            const limit = 32 * 1024 * 1024;
+            assert.match(await server.raw([`${head}Content-Length: ${limit + 1}\r\n\r\n`]), /^HTTP\/1\.1 413 /);
+            const chunk = `${limit.toString(16)}\r\n${'x'.repeat(limit)}\r\n`;
+            assert.match(await server.raw([`${head}Transfer-Encoding: chunked\r\n\r\n`, chunk, '1\r\nx\r\n0\r\n\r\n'], { timeout: 30_000 }), /^HTTP\/1\.1 413 /);
+        });
+    });
+});
