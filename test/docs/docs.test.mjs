@@ -5,7 +5,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { Installation } from '../e2e/harness.mjs';
+import { Installation, waitFor } from '../e2e/harness.mjs';
 import { actions, commands, cut, packages, places, read, root, settings } from './tables.mjs';
 
 const markdown = ['README.md', 'docs/ARCHITECTURE.md', 'docs/OPERATIONS.md'];
@@ -20,7 +20,11 @@ before(async () => {
     installation = await Installation.create();
     const server = await installation.start();
     openapi = (await server.api('GET', '/openapi.json')).body;
-    metrics = (await server.api('GET', '/metrics')).body;
+    // The figures of mail come with housekeeping's first round.
+    metrics = await waitFor('all metrics', async () => {
+        const { body } = await server.api('GET', '/metrics');
+        return body.includes('holdfast_email_') && body;
+    });
 });
 after(() => installation.remove());
 
