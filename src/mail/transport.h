@@ -22,8 +22,9 @@ enum {
 /* A message that is ready: one MIME text to several recipients of an envelope. */
 struct transport_message {
     struct uuid id, tenant_id;
-    struct str message_id; /* of its Message-ID field, without the angle brackets */
-    struct str from;       /* the envelope's sender: an address alone */
+    struct str message_id;    /* of its Message-ID field, without the angle brackets */
+    struct str template_name; /* empty: none */
+    struct str from;          /* the envelope's sender: an address alone */
     const struct str *recipients;
     size_t n; /* 1 to MAIL_RECIPIENTS_MAX */
     struct str mime;
