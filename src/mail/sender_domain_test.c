@@ -92,6 +92,7 @@ static void test_settings(void **state)
     struct scene *s = *state;
     struct sender_report r = report(s, NOW);
 
+    assert_int_equal(r.checked_at, NOW);
     snprintf(from, sizeof from, "mail@other.example.com");
     r = report(s, NOW + 1);
     assert_true(str_eq(r.domain, STR("other.example.com")));
