@@ -1,5 +1,7 @@
 #include "api/metrics.h"
 
+#include "base/clock.h"
+
 struct row {
     const char *name, *type, *help;
     uint64_t value;
@@ -111,14 +113,44 @@ static void write_engine(struct http_engine *engine, struct buf *out)
     write_lanes(&st, out);
 }
 
+static void write_outbox(struct outbox *outbox, struct buf *out)
+{
+    static const char *const results[OUTBOX_RESULTS] = {
+        [OUTBOX_ACCEPTED] = "result=\"accepted\"",
+        [OUTBOX_TEMPORARY] = "result=\"temporary\"",
+        [OUTBOX_PERMANENT] = "result=\"permanent\"",
+        [OUTBOX_UNCERTAIN] = "result=\"uncertain\"",
+    };
+    struct outbox_stats st;
+
+    outbox_stats(outbox, &st);
+    int64_t age = st.oldest_at ? clock_now() - st.oldest_at : 0;
+    const struct row rows[] = {
+        {"holdfast_outbox_messages", "gauge", "Messages waiting to be handed over, of all nodes.",
+         st.waiting},
+        {"holdfast_outbox_oldest_seconds", "gauge", "How long the oldest of them has waited.",
+         age > 0 ? (uint64_t)age / CLOCK_SECOND : 0},
+        {"holdfast_outbox_in_flight", "gauge", "Copies that this node is handing over.",
+         st.in_flight},
+    };
+    WRITE_ROWS(out, rows);
+    metric_write_head(out, "holdfast_outbox_handovers_total", "counter",
+                      "Copies handed over by this node, by what came of it.");
+    for (int i = 0; i < OUTBOX_RESULTS; i++)
+        metric_write(out, "holdfast_outbox_handovers_total", results[i], st.handovers[i]);
+}
+
 void metrics_write(struct app *app, struct buf *out)
 {
     struct http_engine *engine = atomic_load(&app->engine);
+    struct outbox *outbox = atomic_load(&app->outbox);
 
     dispatch_write_metrics(app->dispatch, out);
     write_sessions(app->sessions, out);
     write_store(app->store, out);
     mail_watch_write_metrics(&app->mail->watch, out);
+    if (outbox)
+        write_outbox(outbox, out);
     if (engine)
         write_engine(engine, out);
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "identity/notification.h"
 #include "mail/erasure.h"
+#include "mail/outbox.h"
 #include "mail/retention.h"
 #include "sessions/lockout.h"
 #include "sessions/login.h"
@@ -143,6 +144,24 @@ static int watch_mail(struct housekeeping *h)
     return mail_watch_check(&h->mail->watch, h->mail->store, h->mail->trail, clock_now());
 }
 
+struct reaping {
+    int64_t now, removed;
+};
+
+static int reap_requests_job(struct store_txn *t, void *arg)
+{
+    struct reaping *r = arg;
+
+    return outbox_reap(t, r->now, REAP_ROWS, &r->removed);
+}
+
+static int reap_requests(struct housekeeping *h)
+{
+    struct reaping r = {.now = clock_now()};
+
+    return store_write(h->sessions->store, reap_requests_job, &r);
+}
+
 struct chore {
     const char *failing; /* what the log says when it fails */
     int64_t every_ms;
@@ -163,6 +182,7 @@ static const struct chore chores[] = {
     {"old mail cannot be reaped", 2 * CLOCK_SECOND, reap_mail, false},
     {"persons cannot be erased from mail", 2 * CLOCK_SECOND, erase_persons, false},
     {"the health of mail cannot be checked", CLOCK_HOUR, watch_mail, false},
+    {"old idempotency keys cannot be reaped", CLOCK_MINUTE, reap_requests, false},
 };
 enum { CHORES = sizeof chores / sizeof *chores };
 

@@ -25,6 +25,7 @@ struct server {
     struct app app;
     struct buf openapi;
     struct housekeeping *housekeeping;
+    struct transport *transport;
     struct http_engine *engine;
     struct serve_sandbox *sandbox;
     sigset_t signals;
@@ -112,13 +113,36 @@ static int start_engine(struct server *server)
     return r;
 }
 
-/* Its events come in through the engine, so it starts behind it and stops before it. */
-static int start_sandbox(struct server *server)
+static int start_outbox(struct server *server)
 {
-    int r = serve_sandbox_start(server->session->store, http_engine_port(server->engine),
-                                &server->sandbox);
+    const struct config *c = config_current();
+    struct app *app = &server->app;
+    struct outbox *outbox = NULL;
+    int r = transport_new(c, app->store, &server->transport);
 
+    if (r == 0 && server->transport)
+        r = outbox_start(app->mail, server->transport, (size_t)c->email_senders, &outbox);
+    if (r == 0)
+        atomic_store(&app->outbox, outbox);
+    return r;
+}
+
+/*
+ * The sandbox's events come in through the engine, so it starts behind it; what the outbox hands
+ * over to the sandbox has events, so that comes last.
+ */
+static int start_serving(struct server *server)
+{
+    int r = start_engine(server);
+
+    if (r)
+        return r;
+    r = serve_sandbox_start(server->session->store, http_engine_port(server->engine),
+                            &server->sandbox);
+    if (r == 0)
+        r = start_outbox(server);
     if (r) {
+        serve_sandbox_stop(server->sandbox);
         atomic_store(&server->app.engine, NULL);
         http_engine_stop(server->engine);
     }
@@ -249,14 +273,18 @@ static void give_notice(struct server *server)
 static void stop(struct server *server)
 {
     struct http_engine *engine = server->engine;
+    struct outbox *outbox = atomic_load(&server->app.outbox);
 
     log_info("draining");
+    /* Handovers in flight end while requests do. What is accepted from now on waits on disk. */
+    outbox_drain(outbox);
     give_notice(server);
     serve_sandbox_stop(server->sandbox);
     atomic_store(&server->app.engine, NULL);
     size_t cut = http_engine_stop(engine);
     if (cut)
         log_warn("%zu requests were cut off by the drain limit", cut);
+    outbox_stop(outbox);
     int r = record(server, TRAIL_SERVER_STOP);
     if (r)
         log_fault("the stop could not be recorded", r);
@@ -264,6 +292,7 @@ static void stop(struct server *server)
 
 static void release(struct server *server)
 {
+    transport_free(server->transport);
     housekeeping_stop(server->housekeeping);
     dispatch_free(server->app.dispatch);
     mail_free(server->app.mail);
@@ -287,9 +316,7 @@ int server_run(struct cli *cli, struct cli_session *session)
     if (r == 0)
         r = bootstrap_if_empty(&server);
     if (r == 0)
-        r = start_engine(&server);
-    if (r == 0)
-        r = start_sandbox(&server);
+        r = start_serving(&server);
     if (r) {
         int exit_code = cli_fault("cannot serve", r);
         release(&server);

@@ -9,8 +9,15 @@
 #define HOLDFAST_CONFIG_H
 
 #include "base/buf.h"
+#include "base/uuid.h"
 
 #include <netinet/in.h>
+
+/* Who bears the token acts for the tenant. */
+struct config_service_token {
+    struct uuid tenant_id;
+    struct str token;
+};
 
 enum email_transport { EMAIL_SANDBOX, EMAIL_SMTP, EMAIL_SES, EMAIL_NONE };
 enum config_env { ENV_DEVELOPMENT, ENV_STAGING, ENV_PRODUCTION };
@@ -42,7 +49,8 @@ struct config {
     bool session_revocation_enabled;
 
     int64_t email_transport; /* enum email_transport */
-    char *email_from, *public_url;
+    char *email_from, *public_url, *email_service_tokens;
+    int64_t email_senders;
     char *smtp_url, *smtp_ca_file;
     char *aws_region, *aws_access_key_id, *aws_secret_access_key, *aws_session_token;
     char *aws_role_arn, *aws_identity_file, *aws_role_session;
@@ -74,6 +82,8 @@ struct config {
     size_t proxy_count;
     struct str topics[CONFIG_LIST_MAX], selectors[CONFIG_LIST_MAX];
     size_t topic_count, selector_count;
+    struct config_service_token service_tokens[CONFIG_LIST_MAX];
+    size_t service_token_count;
     struct config *previous; /* what a reload superseded; readers may hold it still */
 };
 

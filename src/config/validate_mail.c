@@ -2,6 +2,7 @@
 
 enum {
     WEBHOOK_SECRET_MIN = 32,
+    TOKEN_MIN = 32,
     REGION_MAX = 32,
     ORIGIN_MAX = 8 + 253 + 6 /* "https://", a name of the DNS, ":65535" */
 };
@@ -92,8 +93,22 @@ static void check_from(const struct config *c, struct buf *problems)
         buf_printf(problems, "EMAIL_FROM: is not set to an address of yours\n");
 }
 
+static void check_service_tokens(const struct config *c, struct buf *problems)
+{
+    for (size_t i = 0; i < c->service_token_count; i++) {
+        struct str token = c->service_tokens[i].token;
+        if (token.n < TOKEN_MIN && c->env != ENV_DEVELOPMENT)
+            buf_printf(problems, "EMAIL_SERVICE_TOKENS: a token is shorter than %d characters\n",
+                       TOKEN_MIN);
+        for (size_t j = 0; j < i; j++)
+            if (str_eq(c->service_tokens[j].token, token))
+                buf_printf(problems, "EMAIL_SERVICE_TOKENS: two entries have the same token\n");
+    }
+}
+
 void validate_mail(const struct config *c, struct buf *problems)
 {
+    check_service_tokens(c, problems);
     check_webhooks(c, problems);
     check_smtp(c, problems);
     check_aws(c, problems);
@@ -122,8 +137,29 @@ static size_t derive_list(const char *key, const char *text, struct str out[CONF
     return n;
 }
 
+/* No text of an entry stands in a problem: it may be the token. */
+static void derive_service_tokens(struct config *c, struct buf *problems)
+{
+    struct str entries[CONFIG_LIST_MAX];
+    size_t n = derive_list("EMAIL_SERVICE_TOKENS", c->email_service_tokens, entries, problems);
+
+    c->service_token_count = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct config_service_token *t = &c->service_tokens[c->service_token_count];
+        size_t colon = str_find(entries[i], ':');
+        if (colon >= entries[i].n - 1 ||
+            uuid_parse((struct str){entries[i].p, colon}, &t->tenant_id)) {
+            buf_printf(problems, "EMAIL_SERVICE_TOKENS: an entry is not TENANT_ID:TOKEN\n");
+            continue;
+        }
+        t->token = (struct str){entries[i].p + colon + 1, entries[i].n - colon - 1};
+        c->service_token_count++;
+    }
+}
+
 void validate_derive_mail(struct config *c, struct buf *problems)
 {
+    derive_service_tokens(c, problems);
     c->topic_count = derive_list("SNS_TOPIC_ARNS", c->sns_topic_arns, c->topics, problems);
     c->selector_count =
         derive_list("EMAIL_DKIM_SELECTORS", c->dkim_selectors, c->selectors, problems);

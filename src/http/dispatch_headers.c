@@ -89,7 +89,8 @@ void dispatch_options(const struct config *config, const struct http_request *r,
     if (asked == 0 || allowed_origin(config, r).n == 0)
         return;
     http_reply_header(reply, "Access-Control-Allow-Methods", buf_str(&names));
-    buf_add_str(&reply->headers, STR("Access-Control-Allow-Headers: Authorization, Content-Type\r\n"
+    buf_add_str(&reply->headers, STR("Access-Control-Allow-Headers: Authorization, Content-Type, "
+                                     "Idempotency-Key\r\n"
                                      "Access-Control-Max-Age: 600\r\n"));
 }
 

@@ -138,6 +138,7 @@ static void write_security_schemes(struct json_writer *w)
     write_security_scheme(w, "bearerAuth", "bearer", "The access token of a sign-in.");
     write_security_scheme(w, "clientSecret", "basic", "The OAuth client's id and secret.");
     write_security_scheme(w, "metricsToken", "bearer", "METRICS_TOKEN; not needed on loopback.");
+    write_security_scheme(w, "serviceToken", "bearer", "A token of EMAIL_SERVICE_TOKENS.");
     json_object_end(w);
 }
 

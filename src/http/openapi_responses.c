@@ -13,6 +13,8 @@ static const struct {
                                "second factor is needed where the installation demands it."},
     [PERMIT_OPERATOR] = {"operator", "For an operator; a session with a second factor is needed "
                                      "where the installation demands it."},
+    [PERMIT_SENDER] = {"sender", "For a program with a service token of the tenant, or for an "
+                                 "admin of the tenant, or an operator."},
 };
 
 const char *openapi_permission_text(enum permission permission)
@@ -43,6 +45,8 @@ void openapi_security(struct json_writer *w, const struct route *route)
     } else if (route->permission >= PERMIT_USER) {
         write_requirement(w, "bearerAuth");
     }
+    if (route->permission == PERMIT_SENDER)
+        write_requirement(w, "serviceToken");
     json_array_end(w);
     openapi_member(w, "x-permission", permissions[route->permission].name);
 }
@@ -63,6 +67,7 @@ static uint64_t problems_of_permission(const struct route *route)
         return bearer;
     case PERMIT_ADMIN:
     case PERMIT_OPERATOR:
+    case PERMIT_SENDER:
         return bearer | PROBLEM_BIT(FORBIDDEN) | PROBLEM_BIT(SECOND_FACTOR_NEEDED);
     case PERMIT_ANYONE:
     case PERMISSIONS:

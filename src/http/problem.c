@@ -26,6 +26,9 @@ static const struct problem_row rows[PROBLEMS] = {
     [PROBLEM_METHOD_NOT_ALLOWED] = {405, "method_not_allowed",
                                     "The path does not take this method"},
     [PROBLEM_CONFLICT] = {409, "conflict", "The request conflicts with what is there"},
+    [PROBLEM_IDEMPOTENCY_CONFLICT] = {409, "idempotency_conflict",
+                                      "Another request was made under this idempotency key"},
+    [PROBLEM_SUPPRESSED] = {409, "suppressed", "None of the recipients may be written to"},
     [PROBLEM_TIMEOUT] = {408, "timeout", "The request took too long to arrive"},
     [PROBLEM_TOO_LARGE] = {413, "too_large", "The body is too large"},
     [PROBLEM_URI_TOO_LONG] = {414, "uri_too_long", "The request target is too long"},
@@ -36,6 +39,7 @@ static const struct problem_row rows[PROBLEMS] = {
     [PROBLEM_NOT_IMPLEMENTED] = {501, "not_implemented", "This is not implemented"},
     [PROBLEM_UNAVAILABLE] = {503, "unavailable", "A service this depends on is out of reach"},
     [PROBLEM_OVERLOADED] = {503, "overloaded", "Too much is waiting already"},
+    [PROBLEM_MAIL_OFF] = {503, "mail_off", "This installation sends no mail"},
     [PROBLEM_VERSION] = {505, "version_not_supported", "This version of HTTP is not supported"},
 };
 

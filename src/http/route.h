@@ -23,6 +23,7 @@ enum permission {
     PERMIT_USER,     /* a bearer */
     PERMIT_ADMIN,    /* an admin of the tenant, or an operator; second factor where demanded */
     PERMIT_OPERATOR, /* an operator; second factor where demanded */
+    PERMIT_SENDER,   /* a service token of EMAIL_SERVICE_TOKENS, or as PERMIT_ADMIN */
     PERMISSIONS
 };
 
@@ -88,6 +89,7 @@ struct route_table {
 /* Who calls, from the verified token and the current state of the account. */
 struct principal {
     bool present;
+    bool service; /* a program, by the tenant's service token: no user */
     struct uuid user_id, tenant_id, session_id;
     enum role role;
     unsigned amr;

@@ -29,7 +29,8 @@ enum field_flag {
     FIELD_REQUIRED = 1, /* input: must be given; output: always there (all are) */
     FIELD_NULLABLE = 2, /* may be null (an empty FIELD_STR is then written as null) */
     FIELD_SECRET = 4,   /* never logged; documented as writeOnly */
-    FIELD_OMIT = 8      /* output: left out where it is empty, 0 or NULL */
+    FIELD_OMIT = 8,     /* output: left out where it is empty, 0 or NULL */
+    FIELD_ONE = 16      /* input, FIELD_STRS: a string alone is a list of one */
 };
 
 struct str_list {

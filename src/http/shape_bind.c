@@ -22,6 +22,24 @@ static struct str text_of(const json_t *string)
     return (struct str){json_string_value(string), json_string_length(string)};
 }
 
+/* As bind_strings for what is no list but its only entry: the error names the field itself. */
+static int bind_one(const struct shape_binding *b, const struct field *f,
+                    const struct shape_path *at, const json_t *v, void *object)
+{
+    struct str *item = arena_alloc(b->arena, sizeof *item);
+    struct str_list list = {item, 1};
+
+    if (!item)
+        return FAULT_MEMORY;
+    int r = shape_take_text(b, at, text_of(v), item);
+    if (r)
+        return r;
+    if (str_utf8_length(*item) > SHAPE_STR_MAX)
+        return shape_refuse(b, at, "must have at most %d characters.", SHAPE_STR_MAX);
+    memcpy((char *)object + f->offset, &list, sizeof list);
+    return 0;
+}
+
 static int bind_strings(const struct shape_binding *b, const struct field *f,
                         const struct shape_path *at, const json_t *v, void *object)
 {
@@ -101,6 +119,8 @@ static int bind_value(const struct shape_binding *b, const struct field *f,
         shape_place_bool(f, json_is_true(v), object);
         return 0;
     case FIELD_STRS:
+        if (f->flags & FIELD_ONE && json_is_string(v))
+            return bind_one(b, f, at, v, object);
         return json_is_array(v) ? bind_strings(b, f, at, v, object)
                                 : shape_refuse(b, at, "must be an array.");
     case FIELD_OBJECT:

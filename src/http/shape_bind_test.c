@@ -232,6 +232,41 @@ static void test_longest_string(void **state)
     refuse(buf_cstr(&text), "tags[0]", "tags[0] must have at most 4096 characters.");
 }
 
+struct letter {
+    uint64_t given;
+    struct str_list to;
+};
+
+/* A string alone stands for a list of one, where the field says so. */
+static void test_one_for_a_list(void **state)
+{
+    static const struct field letter_fields[] = {
+        {"to", FIELD_STRS, FIELD_REQUIRED | FIELD_ONE, offsetof(struct letter, to), 1, 2}};
+    static const struct shape letter_shape = SHAPE("Letter", struct letter, letter_fields);
+    static const char *const wrong[] = {"{\"to\":7}", "{\"to\":null}", "{\"to\":[]}",
+                                        "{\"to\":\"\\u0000\"}", "{\"to\":[\"a\",\"b\",\"c\"]}"};
+    _cleanup_buf_ struct buf text = buf_init(8192);
+    const struct letter *letter = NULL;
+    struct shape_error error = {0};
+    const void *object = NULL;
+
+    assert_int_equal(
+        shape_bind_json(&letter_shape, STR("{\"to\":\"ann\"}"), &arena, &object, &error), 0);
+    letter = object;
+    assert_true(shape_given(letter, 0));
+    assert_int_equal(letter->to.n, 1);
+    assert_true(str_eq(letter->to.items[0], STR("ann")));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(shape_bind_json(&letter_shape, str_of(wrong[i]), &arena, &object, &error),
+                         SHAPE_INVALID);
+        assert_true(str_eq(error.field, STR("to")));
+    }
+    buf_printf(&text, "{\"to\":\"%04097d\"}", 0);
+    assert_int_equal(shape_bind_json(&letter_shape, buf_str(&text), &arena, &object, &error),
+                     SHAPE_INVALID);
+    assert_true(str_eq(error.detail, STR("to must have at most 4096 characters.")));
+}
+
 static void test_encoding(void **state)
 {
     static const char *const bad[] = {"\xC3", "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
@@ -344,6 +379,7 @@ int main(void)
         TEST(test_missing_and_null),
         TEST(test_bounds),
         TEST(test_longest_string),
+        TEST(test_one_for_a_list),
         TEST(test_encoding),
         TEST(test_nesting),
         TEST(test_huge_numbers),

@@ -74,9 +74,23 @@ static void write_object(struct json_writer *w, const struct field *f)
     json_array_end(w);
 }
 
+/* A list, or its only entry. */
+static void write_array_or_string(struct json_writer *w)
+{
+    json_key(w, "type");
+    json_array_begin(w);
+    json_str(w, STR("array"));
+    json_str(w, STR("string"));
+    json_array_end(w);
+    write_bound(w, "maxLength", SHAPE_STR_MAX);
+}
+
 static void write_items(struct json_writer *w, const struct field *f, bool input)
 {
-    write_type(w, f, "array");
+    if (input && f->flags & FIELD_ONE)
+        write_array_or_string(w);
+    else
+        write_type(w, f, "array");
     write_counts(w, f, "minItems", "maxItems", SHAPE_LIST_MAX, input);
     json_key(w, "items");
     if (f->type == FIELD_LIST) {

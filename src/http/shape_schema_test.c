@@ -56,6 +56,9 @@ static void test_structures(void **state)
     expect((struct field){.type = FIELD_STRS, .min = 1}, true,
            "{\"type\":\"array\",\"minItems\":1,\"maxItems\":100000,"
            "\"items\":{\"type\":\"string\",\"maxLength\":4096}}");
+    expect((struct field){.type = FIELD_STRS, .flags = FIELD_ONE, .max = 5}, true,
+           "{\"type\":[\"array\",\"string\"],\"maxLength\":4096,\"maxItems\":5,"
+           "\"items\":{\"type\":\"string\",\"maxLength\":4096}}");
     expect((struct field){.type = FIELD_STRS}, false,
            "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}");
     expect((struct field){.type = FIELD_LIST, .shape = &inner}, false,

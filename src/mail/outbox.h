@@ -35,7 +35,6 @@ enum {
 #define OUTBOX_CODE_UNCERTAIN "uncertain" /* it may have arrived, and was not tried again */
 #define OUTBOX_CODE_EXPIRED "expired"     /* not taken within OUTBOX_GIVE_UP_MS */
 #define OUTBOX_CODE_SANDBOX "sandbox"     /* accepted for the sandbox, which is no more */
-#define OUTBOX_CODE_ERASED "erased"       /* its recipient was erased meanwhile */
 
 enum outbox_outcome {
     OUTBOX_REPEATED = 1, /* the same request under the same key: *ret_id is its message */

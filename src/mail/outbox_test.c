@@ -334,23 +334,21 @@ static void test_change_of_transport(void **state)
     outbox_node_end(&n);
 }
 
-static void test_erased(void **state)
+/* A log that is gone leaves nothing to send. */
+static void test_reaped_log(void **state)
 {
     struct outbox_scene *s = *state;
     struct outbox_node n;
 
     outbox_node_begin(&n, s);
-    outbox_scene_send(s, "a@x.org,b@x.org,c@x.org", NOW);
-    scene_run(s->f, "UPDATE email_logs SET recipient = 'erased' WHERE recipient < 'c'", NO_PARAMS);
-    outbox_node_run(&n, NOW);
-    assert_string_equal(n.handed, "c@x.org ");
-    assert_int_equal(
-        scene_number(s->f, "SELECT count(*) FROM email_logs WHERE error_code = 'erased'"), 2);
-    /* A log that is gone leaves nothing to send. */
-    outbox_scene_send(s, "d@x.org", NOW);
+    outbox_scene_send(s, "a@x.org,b@x.org", NOW);
+    assert_int_equal(outbox_node_turn(&n, NOW), 1);
     scene_run(s->f, "DELETE FROM email_logs", NO_PARAMS);
+    outbox_scene_send(s, "c@x.org", NOW);
+    scene_run(s->f, "DELETE FROM email_logs", NO_PARAMS);
+    outbox_node_work(&n, NOW);
     outbox_node_run(&n, NOW);
-    assert_string_equal(n.handed, "c@x.org ");
+    assert_string_equal(n.handed, "a@x.org ");
     assert_int_equal(waiting(s), 0);
     outbox_node_end(&n);
 }
@@ -530,7 +528,7 @@ int main(void)
         OUTBOX_SCENE_BOTH(test_lost_commit),
         OUTBOX_SCENE_BOTH(test_leaving),
         OUTBOX_SCENE_BOTH(test_change_of_transport),
-        OUTBOX_SCENE_BOTH(test_erased),
+        OUTBOX_SCENE_BOTH(test_reaped_log),
         OUTBOX_SCENE_BOTH(test_keys),
         OUTBOX_SCENE_BOTH(test_key_of_suppressed),
         OUTBOX_SCENE_BOTH(test_reaping),

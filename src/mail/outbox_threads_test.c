@@ -147,6 +147,23 @@ static void test_way_is_down(void **state)
     fake_transport_end(&t);
 }
 
+/* What can be written no more, though it could when it was accepted, stops nothing else. */
+static void test_malformed(void **state)
+{
+    struct outbox_scene *s = *state;
+    struct fake_transport t;
+
+    fake_transport_begin(&t);
+    struct uuid id = outbox_scene_send(s, "a@x.org,b@x.org", clock_now());
+    scene_run(s->f, "UPDATE email_logs SET recipient = 'a' WHERE recipient = 'a@x.org'", NO_PARAMS);
+    struct outbox *o = start(s->m, &t);
+    fixture_await(queued(s) == 0);
+    outbox_stop(o);
+    assert_string_equal(outbox_scene_state(s, &id, "a"), "rejected/malformed");
+    assert_string_equal(outbox_scene_state(s, &id, "b@x.org"), "sent/");
+    fake_transport_end(&t);
+}
+
 /* A message that cannot be opened waits for its key. */
 static void test_unknown_key(void **state)
 {
@@ -176,7 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         OUTBOX_SCENE_BOTH(test_goes_out),    OUTBOX_SCENE_BOTH(test_end),
         OUTBOX_SCENE_BOTH(test_nodes),       OUTBOX_SCENE_BOTH(test_way_is_down),
-        OUTBOX_SCENE_BOTH(test_unknown_key),
+        OUTBOX_SCENE_BOTH(test_unknown_key), OUTBOX_SCENE_BOTH(test_malformed),
     };
 
     return FIXTURE_RUN(tests);

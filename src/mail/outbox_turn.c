@@ -113,26 +113,19 @@ static int find_queued(struct store_txn *t, const struct uuid *message, struct s
     return 0;
 }
 
-/* What keeps the task's recipient from being written to now; *ret_code is empty for nothing. */
+/* Why the task's recipient is not to be written to now; empty: nothing keeps it. */
 static int find_obstacle(struct store_txn *t, const struct outbox_turn *turn,
-                         const struct outbox_task *task, enum mail_state *ret_state,
-                         struct str *ret_code)
+                         const struct outbox_task *task, struct str *ret_code)
 {
     struct str address = str_of(task->recipient);
     struct suppression_hit hit;
-
-    *ret_state = MAIL_REJECTED;
-    *ret_code = STR(OUTBOX_CODE_ERASED);
-    if (str_find(address, '@') == address.n)
-        return 0;
     int r = suppression_find(t, &task->tenant_id, &address, 1, turn->now, &hit);
-    if (r)
-        return r;
-    *ret_state = MAIL_SUPPRESSED;
-    *ret_code = suppression_stops(&hit, task->purpose == UNSUBSCRIBE_SECURITY)
-                    ? suppression_reason_name(hit.reason)
-                    : STR("");
-    return 0;
+
+    if (r == 0)
+        *ret_code = suppression_stops(&hit, task->purpose == UNSUBSCRIBE_SECURITY)
+                        ? suppression_reason_name(hit.reason)
+                        : STR("");
+    return r;
 }
 
 /* The next copy of the message behind the cursor; those on the way that must not go are refused. */
@@ -140,20 +133,20 @@ static int choose(struct store_txn *t, const struct outbox_turn *turn, struct st
                   struct outbox_task *task, bool *ret_found)
 {
     char behind[EMAIL_ADDRESS_SIZE];
-    enum mail_state state;
-    struct str code;
     bool found = false;
+    struct str code;
     int r;
 
     snprintf(behind, sizeof behind, "%.*s", STR_ARG(cursor));
     for (;;) {
         r = find_queued(t, &task->message_id, str_of(behind), task, &found);
         if (r == 0 && found)
-            r = find_obstacle(t, turn, task, &state, &code);
+            r = find_obstacle(t, turn, task, &code);
         if (r || !found || code.n == 0)
             break;
         memcpy(behind, task->recipient, sizeof behind);
-        r = refuse(t, turn, &task->message_id, str_of(behind), state, code, STR(""), NULL);
+        r = refuse(t, turn, &task->message_id, str_of(behind), MAIL_SUPPRESSED, code, STR(""),
+                   NULL);
         if (r)
             break;
     }

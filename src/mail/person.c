@@ -97,15 +97,12 @@ static int read_event(struct store_rows *rows, struct arena *a, struct mail_even
     return 0;
 }
 
-int mail_event_list(struct store_txn *t, struct arena *a, const struct uuid *log_id, int64_t after,
-                    size_t limit, struct mail_event_entry **ret_items, size_t *ret_n)
+int mail_event_read(struct store_rows *rows, struct arena *a, size_t limit,
+                    struct mail_event_entry **ret_items, size_t *ret_n)
 {
-    _cleanup_rows_ struct store_rows *rows = NULL;
     struct mail_event_entry *items = arena_array(a, limit + 1, sizeof *items);
     size_t n = 0;
-    int r = items ? store_query(t, events_sql, &rows,
-                                PARAMS(P_ID(log_id), P_INT(after), P_INT((int64_t)limit)))
-                  : FAULT_MEMORY;
+    int r = items ? 0 : FAULT_MEMORY;
 
     while (r == 0 && n < limit && (r = store_rows_next(rows)) == 1)
         r = read_event(rows, a, &items[n++]);
@@ -114,6 +111,16 @@ int mail_event_list(struct store_txn *t, struct arena *a, const struct uuid *log
     *ret_items = items;
     *ret_n = n;
     return 0;
+}
+
+int mail_event_list(struct store_txn *t, struct arena *a, const struct uuid *log_id, int64_t after,
+                    size_t limit, struct mail_event_entry **ret_items, size_t *ret_n)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int r = store_query(t, events_sql, &rows,
+                        PARAMS(P_ID(log_id), P_INT(after), P_INT((int64_t)limit)));
+
+    return r ? r : mail_event_read(rows, a, limit, ret_items, ret_n);
 }
 
 static int find(struct store_txn *t, const struct mail_person *person, struct uuid *ids,

@@ -37,6 +37,11 @@ struct mail_event_entry {
 int mail_event_list(struct store_txn *t, struct arena *a, const struct uuid *log_id, int64_t after,
                     size_t limit, struct mail_event_entry **ret_items, size_t *ret_n);
 
+/* Reads at most limit rows of these columns: id, log_id, provider_id, recipient, kind, subtype,
+ * code, detail, at, received_at. Returns 0 or a fault. */
+int mail_event_read(struct store_rows *rows, struct arena *a, size_t limit,
+                    struct mail_event_entry **ret_items, size_t *ret_n);
+
 /*
  * Takes the person out of at most limit log rows and their events: addresses become "erased",
  * subjects and what servers said are emptied. So do as many events of no row that came before, or

@@ -11,8 +11,12 @@ struct sandbox_transport {
     struct store *store;
 };
 
-static int keep(struct sandbox_transport *s, const struct transport_message *m, struct uuid *ret_id)
+/* As a provider, the sandbox calls a message what its page and its events call it. */
+static int send_to_sandbox(struct transport *t, const struct transport_message *m,
+                           char ret_provider_id[TRANSPORT_ID_SIZE],
+                           struct transport_fate *ret_fates)
 {
+    const struct sandbox_transport *s = (const struct sandbox_transport *)t;
     struct buf to _cleanup_buf_ = buf_init(LINES_MAX);
     int64_t now = clock_now();
 
@@ -20,31 +24,18 @@ static int keep(struct sandbox_transport *s, const struct transport_message *m, 
         buf_add_str(&to, m->recipients[i]);
         buf_add_char(&to, '\n');
     }
+    if (buf_fault(&to))
+        return buf_fault(&to);
     struct sandbox_message kept = {.id = uuid_at(now),
                                    .at = now,
                                    .helo = STR("holdfast"),
                                    .from = m->from,
                                    .to = buf_str(&to),
                                    .data = m->mime};
-    int r = buf_fault(&to);
-    if (r == 0)
-        r = sandbox_keep(s->store, &kept, config_current()->sandbox_keep);
-    if (r == 0)
-        *ret_id = kept.id;
-    return r;
-}
-
-/* As a provider, the sandbox calls a message what its page and its events call it. */
-static int send_to_sandbox(struct transport *t, const struct transport_message *m,
-                           char ret_provider_id[TRANSPORT_ID_SIZE],
-                           struct transport_fate *ret_fates)
-{
-    struct uuid id;
-    int r = keep((struct sandbox_transport *)t, m, &id);
-
+    int r = sandbox_keep(s->store, &kept, config_current()->sandbox_keep);
     if (r)
         return r;
-    uuid_format(&id, ret_provider_id);
+    uuid_format(&kept.id, ret_provider_id);
     transport_fates_set(ret_fates, m->n, TRANSPORT_ACCEPTED, STR(""), STR(""));
     return 0;
 }

@@ -32,6 +32,7 @@
     X(MFA_DISABLE, "mfa.disable", "a second factor was removed")                                   \
     X(MFA_RECOVERY, "mfa.recovery", "a recovery code was used")                                    \
     X(PREFERENCES_UPDATE, "preferences.update", "what a user wants to be told was changed")        \
+    X(EMAIL_UNSUBSCRIBE, "email.unsubscribe", "a recipient ended mail by the link of a message")   \
     X(ADMIN_REQUEST, "admin.request", "an administrative route was called")                        \
     X(ACCESS_DENIED, "access.denied", "an administrative request was refused")                     \
     X(SERVER_START, "server.start", "a server began to serve")                                     \

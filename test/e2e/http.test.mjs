@@ -315,7 +315,8 @@ forEachStore((store) => {
             }
             assert.ok(count >= 30, `${count} operations`);
             assert.deepEqual([...open].sort(), ['get /.well-known/jwks.json', 'get /.well-known/security.txt', 'get /docs', 'get /docs/app.js', 'get /docs/style.css', 'get /health',
-                'get /metrics', 'get /openapi.json', 'get /ready', 'post /auth/login', 'post /auth/refresh', 'post /auth/register', 'post /oauth/introspect', 'post /oauth/revoke']);
+                'get /metrics', 'get /openapi.json', 'get /ready', 'get /v1/emails/unsubscribe', 'post /auth/login', 'post /auth/refresh', 'post /auth/register', 'post /oauth/introspect', 'post /oauth/revoke',
+                'post /v1/emails/unsubscribe']);
             // Every reference leads somewhere.
             const text = JSON.stringify(document);
             for (const [, pointer] of text.matchAll(/"\$ref":"#\/([^"]+)"/g))

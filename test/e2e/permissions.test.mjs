@@ -16,6 +16,7 @@ const refusals = {
     anyone: {},
     user: { anonymous: [401, 'unauthenticated'] },
     admin: { anonymous: [401, 'unauthenticated'], member: [403, 'forbidden'] },
+    sender: { anonymous: [401, 'unauthenticated'], member: [403, 'forbidden'] },
     operator: {
         anonymous: [401, 'unauthenticated'], member: [403, 'forbidden'], admin: [403, 'forbidden'], stranger: [403, 'forbidden'],
     },
