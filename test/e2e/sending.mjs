@@ -16,10 +16,10 @@ const peer = path.join(path.dirname(fileURLToPath(import.meta.url)), 'smtp_peer.
 
 /* The mail server of smtp_peer.py. messages: what it got, in order. */
 export class MailServer {
-    static async start(port = 0) {
+    static async start({ port = 0, seconds = 0 } = {}) {
         const server = new MailServer();
         server.messages = [];
-        server.child = spawn('/usr/bin/python3', [peer, String(port)], { stdio: ['pipe', 'pipe', 'inherit'] });
+        server.child = spawn('/usr/bin/python3', [peer, String(port), String(seconds)], { stdio: ['pipe', 'pipe', 'inherit'] });
         let rest = '';
         server.child.stdout.setEncoding('utf8').on('data', (text) => {
             const whole = (rest + text).split('\n');
@@ -52,8 +52,8 @@ export class MailServer {
 }
 
 /* A mail server for the length of use(). */
-export async function withMailServer(use) {
-    const server = await MailServer.start();
+export async function withMailServer(use, options) {
+    const server = await MailServer.start(options);
     try {
         await use(server);
     } finally {
@@ -93,6 +93,11 @@ export async function settled(server, token, id, options) {
         assert.equal(status, 200, JSON.stringify(body));
         return body.status !== 'queued' && body;
     }, options);
+}
+
+/* As if a dead node's time to answer for what it had in flight had passed. */
+export async function passLeases(installation) {
+    await sql(installation, "UPDATE email_outbox SET next_at = 0 WHERE lease <> ''");
 }
 
 /* As if the time until the message's next attempt had passed. */

@@ -1,15 +1,19 @@
-"""A mail server for the end-to-end tests: smtp_peer.py PORT, which may be 0.
+"""A mail server for the end-to-end tests: smtp_peer.py PORT [SECONDS]
 
-Prints a line of JSON a thing: {"port"} once it listens, then {"to", "from", "data"} a message that it
-has got whole. The local part of a recipient says how it is treated: "no..." is refused with 550,
-"later..." once with 451, after "drop..." the connection is gone without an answer, after "hang..." no
-answer comes, to "ses..." it answers as SES does.
+PORT may be 0; up to SECONDS pass before each message is answered. Prints a line of JSON a thing:
+{"port"} once it listens, then {"to", "from", "data"} a message that it has got whole. The local part
+of a recipient says how it is treated: "no..." is refused with 550, "later..." once with 451, after
+"drop..." the connection is gone without an answer, the first "hang..." gets none, "ses..." is answered
+as SES does.
 """
 import asyncio
 import json
+import random
 import sys
 
 from aiosmtpd.controller import Controller
+
+SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 0
 
 
 def say(**what):
@@ -35,8 +39,10 @@ class Handler:
         first = envelope.rcpt_tos[0]
         if first.startswith("drop"):
             server.transport.abort()
-        if first.startswith("hang"):
+        if first.startswith("hang") and first not in self.put_off:
+            self.put_off.add(first)
             await asyncio.sleep(3600)
+        await asyncio.sleep(random.uniform(0, SECONDS))
         if first.startswith("ses"):
             return "250 Ok 0102018f3a5b7c9d-1f6e0a52-9c1b-4f5e-8a77-3d2b1c0e9f86-000000"
         return "250 taken"
