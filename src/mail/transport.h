@@ -23,7 +23,7 @@ enum {
 struct transport_message {
     struct uuid id, tenant_id;
     struct str message_id;    /* of its Message-ID field, without the angle brackets */
-    struct str template_name; /* empty: none */
+    struct str template_name; /* for events to repeat; empty: none */
     struct str from;          /* the envelope's sender: an address alone */
     const struct str *recipients;
     size_t n; /* 1 to MAIL_RECIPIENTS_MAX */

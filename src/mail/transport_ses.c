@@ -16,7 +16,12 @@
 enum {
     BODY_MAX = BASE64_LENGTH(MIME_MESSAGE_MAX) + 64 * 1024,
     ANSWER_MAX = 64 * 1024,
-    TAG_MAX = 256
+    TAG_MAX = 256,
+    /*
+     * Of a call. Credentials are fetched within 6 s, and a second time only after an answer that
+     * came within 5 s, so that all of it ends within TRANSPORT_TIME_MS.
+     */
+    CALL_MS = TRANSPORT_TIME_MS - 12 * 1000
 };
 
 struct ses {
@@ -104,30 +109,28 @@ static void write_request(const struct ses *s, const struct transport_message *m
     json_object_end(&w);
 }
 
-static void fill(struct transport_fate *fates, size_t n, enum transport_result result,
-                 const char *code, const char *text)
+/* What is about our account or its settings passes once they are mended; the message can wait. */
+static bool is_of_account(const char *code)
 {
-    for (size_t i = 0; i < n; i++) {
-        fates[i] = (struct transport_fate){.result = result};
-        snprintf(fates[i].code, sizeof fates[i].code, "%s", code);
-        snprintf(fates[i].text, sizeof fates[i].text, "%s", text);
-    }
+    static const char *const codes[] = {
+        "SendingPaused",
+        "MailFromDomainNotVerified",
+        "NotFound", /* the configuration set */
+        "ConfigurationSetDoesNotExist",
+        "ConfigurationSetSendingPaused",
+    };
+
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (strcmp(codes[i], code) == 0)
+            return true;
+    return false;
 }
 
-/* What is about our account or its settings passes once they are mended; the message can wait. */
-static const struct {
-    const char *code;
-    int64_t retry_ms;
-} account_errors[] = {
-    {"SendingPaused", 5 * CLOCK_MINUTE},
-    {"MailFromDomainNotVerified", 5 * CLOCK_MINUTE},
-    {"NotFound", 5 * CLOCK_MINUTE}, /* the configuration set */
-    {"ConfigurationSetDoesNotExist", 5 * CLOCK_MINUTE},
-    {"ConfigurationSetSendingPaused", 5 * CLOCK_MINUTE},
-};
-
-static enum transport_result result_of(int outcome, const struct aws_error *e, int64_t *ret_retry)
+/* Everything but a temporary failure of SES's own would befall any other message as well. */
+static enum transport_result result_of(int outcome, const struct aws_error *e, bool *ret_general,
+                                       int64_t *ret_retry)
 {
+    *ret_general = outcome != AWS_TEMPORARY;
     switch ((enum aws_outcome)outcome) {
     case AWS_THROTTLED:
         /* The quota of a day frees itself as the day goes on; that of a second, at once. */
@@ -146,25 +149,23 @@ static enum transport_result result_of(int outcome, const struct aws_error *e, i
     case AWS_PERMANENT:
         break;
     }
-    for (size_t i = 0; i < sizeof account_errors / sizeof *account_errors; i++) {
-        if (strcmp(account_errors[i].code, e->code) != 0)
-            continue;
-        *ret_retry = account_errors[i].retry_ms;
-        return TRANSPORT_TEMPORARY;
-    }
-    return TRANSPORT_PERMANENT;
+    if (!is_of_account(e->code))
+        return TRANSPORT_PERMANENT;
+    *ret_retry = 5 * CLOCK_MINUTE;
+    return TRANSPORT_TEMPORARY;
 }
 
 static void refuse(int outcome, const struct aws_error *e, size_t n, struct transport_fate *fates)
 {
     int64_t retry = 0;
-    enum transport_result result = result_of(outcome, e, &retry);
+    bool general;
+    enum transport_result result = result_of(outcome, e, &general, &retry);
 
-    fill(fates, n, result, e->code, e->text);
-    if (e->retry_after_ms > 0)
-        retry = e->retry_after_ms;
-    for (size_t i = 0; i < n; i++)
-        fates[i].retry_after_ms = retry;
+    transport_fates_set(fates, n, result, str_of(e->code), str_of(e->text));
+    for (size_t i = 0; i < n; i++) {
+        fates[i].general = general && result == TRANSPORT_TEMPORARY;
+        fates[i].retry_after_ms = e->retry_after_ms > 0 ? e->retry_after_ms : retry;
+    }
 }
 
 static int send_by_ses(struct transport *t, const struct transport_message *m,
@@ -187,11 +188,11 @@ static int send_by_ses(struct transport *t, const struct transport_message *m,
     if (r) {
         refuse(r, &error, m->n, ret_fates);
     } else if (ses_answer_message_id(buf_str(&answer), id, sizeof id)) {
-        fill(ret_fates, m->n, TRANSPORT_UNCERTAIN, "NoMessageId",
-             "SES took the message, but its answer holds no message id");
+        transport_fates_set(ret_fates, m->n, TRANSPORT_UNCERTAIN, STR("NoMessageId"),
+                            STR("SES took the message, but its answer holds no message id"));
     } else {
         memcpy(ret_provider_id, id, sizeof id);
-        fill(ret_fates, m->n, TRANSPORT_ACCEPTED, "", "");
+        transport_fates_set(ret_fates, m->n, TRANSPORT_ACCEPTED, STR(""), STR(""));
     }
     return 0;
 }
@@ -214,6 +215,7 @@ int transport_ses_new(const struct config *config, struct transport **ret)
     if (!s)
         return fault_set(FAULT_MEMORY, "no memory for sending by SES");
     s->transport.kind = &kind;
+    options.timeout_ms = CALL_MS;
     s->configuration_set = str_of(config->ses_configuration_set);
     int r = aws_new(&options, &s->aws);
     if (r) {

@@ -9,7 +9,12 @@
 
 #include <pthread.h>
 
-enum { IDLE_MAX = 16, SKEW_MS = 4 * CLOCK_MINUTE, PATH_MAX_BYTES = 200 };
+enum {
+    IDLE_MAX = 16,
+    AGAIN_MS = 5 * CLOCK_SECOND,
+    SKEW_MS = 4 * CLOCK_MINUTE,
+    PATH_MAX_BYTES = 200
+};
 
 struct aws {
     struct aws_options options;
@@ -220,9 +225,10 @@ int aws_call(struct aws *a, const struct aws_request *request, struct buf *answe
 {
     struct aws_error error = {0};
     struct calling c = {.a = a, .request = request, .error = &error};
+    int64_t started = clock_mono();
     int r = call_once(&c, answer);
 
-    if (r == AWS_CREDENTIALS && aws_error_is_expiry(&error) &&
+    if (r == AWS_CREDENTIALS && aws_error_is_expiry(&error) && clock_mono() - started < AGAIN_MS &&
         aws_credentials_drop(a->credentials, c.turn)) {
         error = (struct aws_error){0};
         r = call_once(&c, answer);

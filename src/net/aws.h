@@ -61,8 +61,8 @@ struct aws_request {
 
 /*
  * Makes the call and appends the body of an answer of 2xx to *answer. Credentials that turn out to
- * have expired are fetched anew once. Returns 0, an enum aws_outcome with *ret_error filled (answer
- * holds what it held), FAULT_LIMIT or FAULT_MEMORY.
+ * have expired are fetched anew once, unless that took 5 s to tell. Returns 0, an enum aws_outcome
+ * with *ret_error filled (answer holds what it held), FAULT_LIMIT or FAULT_MEMORY.
  */
 int aws_call(struct aws *a, const struct aws_request *request, struct buf *answer,
              struct aws_error *ret_error);
