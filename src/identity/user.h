@@ -167,7 +167,8 @@ int user_end_epoch_bulk(struct store_txn *t, const struct uuid *tenant,
 
 /*
  * Looks at the next max_rows rows of epochs after *cursor (of a user; begin with zeros), and
- * deletes those of before a time that no family is of any more. Returns 0 or a fault.
+ * deletes those of before a time that no family is of any more, and whose entry of the feed (of the
+ * same at) is gone. Returns 0 or a fault.
  */
 int user_reap_epochs(struct store_txn *t, int64_t before, int64_t max_rows, struct uuid *cursor,
                      int64_t *ret_removed);
