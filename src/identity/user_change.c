@@ -119,6 +119,11 @@ int user_update(struct store_txn *t, struct arena *a, const struct uuid *tenant,
 
     if (r == 0)
         r = user_find(t, a, tenant, id, &change.before);
+    /* Once more, behind whoever is changing the user now. */
+    if (r == 0)
+        r = user_hold(t, id);
+    if (r == 0)
+        r = user_find(t, a, tenant, id, &change.before);
     if (r == 0 && takes_power(patch))
         r = check_last_operator(t, &change.before);
     if (r == 0)

@@ -87,15 +87,28 @@ int account_create(struct sessions *s, struct arena *a, const struct account_pow
 }
 
 /* An administrator of a tenant has no power over an operator, nor to make one. */
+static int check_role(const struct work *w, enum role role)
+{
+    return role == ROLE_OPERATOR && !w->power->operator_ ? ACCOUNT_FORBIDDEN : 0;
+}
+
 static int check_power(struct store_txn *t, struct work *w)
 {
     int r = user_find(t, w->arena, w->power->tenant, w->id, &w->user);
 
     if (r)
         return outcome_of(r);
-    bool raises = w->patch && w->patch->role && *w->patch->role == ROLE_OPERATOR;
-    bool beyond = w->user.role == ROLE_OPERATOR || raises;
-    return beyond && !w->power->operator_ ? ACCOUNT_FORBIDDEN : 0;
+    r = check_role(w, w->user.role);
+    return r || !w->patch || !w->patch->role ? r : check_role(w, *w->patch->role);
+}
+
+/* Of who was no operator when the power was checked, and may have become one since. */
+static int update_user(struct store_txn *t, struct work *w, const struct user_patch *patch)
+{
+    int r =
+        outcome_of(user_update(t, w->arena, w->power->tenant, w->id, patch, w->now, &w->change));
+
+    return r ? r : check_role(w, w->change.before.role);
 }
 
 static int tell(struct store_txn *t, const struct work *w)
@@ -166,8 +179,7 @@ static int update_job(struct store_txn *t, void *arg)
     int r = check_power(t, w);
 
     if (r == 0)
-        r = outcome_of(
-            user_update(t, w->arena, w->power->tenant, w->id, w->patch, w->now, &w->change));
+        r = update_user(t, w, w->patch);
     if (r == 0)
         r = tell(t, w);
     if (r)
@@ -215,6 +227,8 @@ static int delete_job(struct store_txn *t, void *arg)
         r = session_end_all(t, w->id, NULL, STR("account deleted"), w->now, &ended);
     if (r == 0)
         r = outcome_of(user_delete(t, w->arena, w->power->tenant, w->id, &w->user));
+    if (r == 0)
+        r = check_role(w, w->user.role);
     return r ? r : record(t, w, TRAIL_USER_DELETE, &w->user, STR(""));
 }
 
@@ -235,8 +249,7 @@ static int reset_job(struct store_txn *t, void *arg)
     int r = check_power(t, w);
 
     if (r == 0)
-        r = outcome_of(
-            user_update(t, w->arena, w->power->tenant, w->id, &patch, w->now, &w->change));
+        r = update_user(t, w, &patch);
     if (r == 0)
         r = user_set_password(t, w->id, w->hash, true, w->now);
     if (r == 0)

@@ -1,6 +1,7 @@
 /*
- * What commits beside a mass revocation on PostgreSQL, in the very moment before it, or the sign-in
- * beside it, takes the lock of the trail. On SQLite one transaction runs at a time.
+ * What commits beside an act on PostgreSQL: beside a mass revocation in the very moment before it,
+ * or the sign-in beside it, takes the lock of the trail; beside a change of one user in the moment
+ * before that writes the user. On SQLite one transaction runs at a time.
  */
 #include "sessions/account.h"
 #include "sessions/mass.h"
@@ -23,24 +24,36 @@ static void *act(void *arg)
 }
 
 /* On a thread of its own, as a job begins no other. */
-static int lock_later(struct store_txn *t, int64_t number)
+static void act_now(void)
 {
     pthread_t thread;
+    int r = pthread_create(&thread, NULL, act, NULL);
 
-    if (number == STORE_LOCK_TRAIL && meanwhile) {
-        int r = pthread_create(&thread, NULL, act, NULL);
-        if (r == 0)
-            r = pthread_join(thread, NULL);
-        outcome = r ? r : outcome;
-        meanwhile = NULL;
-    }
+    if (r == 0)
+        r = pthread_join(thread, NULL);
+    outcome = r ? r : outcome;
+    meanwhile = NULL;
+}
+
+static int lock_later(struct store_txn *t, int64_t number)
+{
+    if (number == STORE_LOCK_TRAIL && meanwhile)
+        act_now();
     return inner->lock(t, number);
 }
 
+static int write_later(struct store_txn *t, const struct store_call *call, int64_t *ret_changed)
+{
+    if (strstr(call->sql, "UPDATE users") && meanwhile)
+        act_now();
+    return inner->exec(t, call, ret_changed);
+}
+
 /* Ada has a session since NOW, Eve and Bob have none. */
+static struct store_driver driver;
+
 static void begin(void **state)
 {
-    static struct store_driver driver;
 
     scene = *state;
     ada = scene_member(scene, "ada");
@@ -52,6 +65,14 @@ static void begin(void **state)
     driver = *inner;
     driver.lock = lock_later;
     scene->node.store->driver = &driver;
+}
+
+/* As above, for changes of one user. */
+static void begin_change(void **state)
+{
+    begin(state);
+    driver.lock = inner->lock;
+    driver.exec = write_later;
 }
 
 static void end(void)
@@ -341,6 +362,66 @@ static void test_epoch_is_there(void **state)
     end();
 }
 
+static int change(struct scene_node *node, bool operator_, struct user_patch patch)
+{
+    struct account_power power = {.actor = &scene->actor,
+                                  .tenant = operator_ ? NULL : &scene->tenant,
+                                  .operator_ = operator_};
+    struct user user;
+
+    return account_update(node->s, &scene->a, &power, &ada, &patch, NOW + 2, &user);
+}
+
+static int enable_and_sign_in(void)
+{
+    int r = change(&other, true, (struct user_patch){.disabled = &(bool){false}});
+
+    return r ? r : sign_in(&other, &ada, NOW + 1);
+}
+
+/* What began since the account was enabled is ended by disabling it again. */
+static void test_disabling_is_overtaken(void **state)
+{
+    begin_change(state);
+    assert_done(change(&other, true, (struct user_patch){.disabled = &(bool){true}}));
+    meanwhile = enable_and_sign_in;
+    assert_done(change(&scene->node, true, (struct user_patch){.disabled = &(bool){true}}));
+    assert_done(change(&other, true, (struct user_patch){.disabled = &(bool){false}}));
+    assert_int_equal(active(&ada), 0);
+    assert_int_equal(scene_records(scene, "user.disable"), 2);
+    end();
+}
+
+static int promote(void)
+{
+    return change(&other, true, (struct user_patch){.role = &(enum role){ROLE_OPERATOR}});
+}
+
+/* Who has just become an operator is beyond the power of an administrator of the tenant. */
+static void test_power_is_overtaken(void **state)
+{
+    struct account_power power = {.tenant = NULL, .operator_ = false};
+
+    begin_change(state);
+    scene_user(scene, &scene->tenant, "root", ROLE_OPERATOR, "none");
+    power.actor = &scene->actor;
+    power.tenant = &scene->tenant;
+    meanwhile = promote;
+    assert_int_equal(
+        change(&scene->node, false, (struct user_patch){.email = &STR("x@example.com")}),
+        ACCOUNT_FORBIDDEN);
+    assert_done(change(&other, true, (struct user_patch){.role = &(enum role){ROLE_MEMBER}}));
+    meanwhile = promote;
+    assert_int_equal(
+        account_reset_password(scene->s, &scene->a, &power, &ada, STR("hash"), NOW + 2),
+        ACCOUNT_FORBIDDEN);
+    assert_done(change(&other, true, (struct user_patch){.role = &(enum role){ROLE_MEMBER}}));
+    meanwhile = promote;
+    assert_int_equal(account_delete(scene->s, &scene->a, &power, &ada, NOW + 2), ACCOUNT_FORBIDDEN);
+    assert_int_equal(active(&ada), 1);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +436,8 @@ int main(void)
         FIXTURE_ON_POSTGRES(test_user_is_deleted, scene),
         FIXTURE_ON_POSTGRES(test_deleting_is_overtaken, scene),
         SCENE_BOTH(test_epoch_is_there),
+        FIXTURE_ON_POSTGRES(test_disabling_is_overtaken, scene),
+        FIXTURE_ON_POSTGRES(test_power_is_overtaken, scene),
     };
     return FIXTURE_RUN(tests);
 }
