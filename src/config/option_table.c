@@ -136,6 +136,9 @@ const struct option config_options[] = {
          "Comma-separated topics of SNS whose messages are taken; empty: none."),
     NUMBER("EMAIL_WEBHOOK_REFUSALS_PER_MINUTE", webhook_refusals_per_minute, "60", 1, 1000000,
            OPTION_RELOAD, "Refused events of mail an address may send a minute; past it 429."),
+    NUMBER("EMAIL_NOTICES_PER_MINUTE", notices_per_minute, "600", 0, 3000, OPTION_RELOAD,
+           "Notices of users that are mailed a minute; as many of mass revocations besides; 0: "
+           "none."),
     NUMBER("EMAIL_RETENTION_DAYS", email_retention_days, "90", 1, 3650, OPTION_RELOAD,
            "How long the log of messages and events is kept; the figures stay two years."),
     NUMBER("EMAIL_SOFT_BOUNCE_LIMIT", soft_bounce_limit, "3", 1, 1000, OPTION_RELOAD,

@@ -7,6 +7,7 @@
 struct kind {
     struct str name;
     const char *title, *text, *label;
+    enum notification_mail mail;
 };
 
 static const struct kind kinds[NOTIFICATION_KINDS] = {
@@ -42,17 +43,19 @@ static const struct kind kinds[NOTIFICATION_KINDS] = {
                                      " unless an administrator has locked it.",
                                      "Reason: "},
     [NOTIFICATION_ACCOUNT_UNLOCKED] = {STR_INIT("account_unlocked"), "Your account was unlocked",
-                                       "You can sign in again.", "Reason: "},
+                                       "You can sign in again.",
+                                       "Reason: ", NOTIFICATION_MAIL_ACCOUNT},
     [NOTIFICATION_ROLE_CHANGED] = {STR_INIT("role_changed"), "Your role was changed",
-                                   "An administrator changed what you may do.", "New role: "},
+                                   "An administrator changed what you may do.",
+                                   "New role: ", NOTIFICATION_MAIL_ACCOUNT},
     [NOTIFICATION_EMAIL_BOUNCED] = {STR_INIT("email_bounced"), "Mail does not reach you",
                                     "A message to your address came back, so no more are sent."
                                     " Change your address, or your settings once it works again.",
-                                    "Reason: "},
+                                    "Reason: ", NOTIFICATION_MAIL_NONE},
     [NOTIFICATION_EMAIL_UNSUBSCRIBED] = {STR_INIT("email_unsubscribed"), "You get no more mail",
                                          "A message to your address was reported as unwanted, so"
                                          " no more are sent.",
-                                         "Reason: "},
+                                         "Reason: ", NOTIFICATION_MAIL_NONE},
 };
 
 static const char add_sql[] =
@@ -182,24 +185,37 @@ int notification_remove_bulk(struct store_txn *t, enum notification_kind kind, s
         PARAMS(P_TEXT(kinds[kind].name), P_TEXT(clean_detail(detail, clean)), P_INT(now)));
 }
 
-/* A notice of a kind that a newer release brought is shown by its name. */
-static bool render(struct arena *a, struct str name, struct notification *item)
+int notification_words(struct arena *a, struct str kind, struct str detail,
+                       struct notification_words *ret_words)
 {
     for (size_t i = 0; i < NOTIFICATION_KINDS; i++) {
         const struct kind *k = &kinds[i];
-        if (!str_eq(k->name, name))
+        if (!str_eq(k->name, kind))
             continue;
-        bool more = item->detail.n > 0;
-        char *body = arena_printf(a, "%s%s%s%.*s", k->text, more ? " " : "", more ? k->label : "",
-                                  STR_ARG(item->detail));
-        item->kind = k->name;
-        item->title = str_of(k->title);
-        item->body = str_of(body);
-        return body != NULL;
+        char *body = arena_printf(a, "%s%s%s%.*s", k->text, detail.n ? " " : "",
+                                  detail.n ? k->label : "", STR_ARG(detail));
+        if (!body)
+            return FAULT_MEMORY;
+        *ret_words = (struct notification_words){str_of(k->title), str_of(body), k->mail};
+        return 0;
     }
-    item->kind = item->title = arena_str(a, name);
-    item->body = item->detail;
-    return item->kind.p != NULL;
+    return NOTIFICATION_UNKNOWN;
+}
+
+/* A notice of a kind that a newer release brought is shown by its name. */
+static bool render(struct arena *a, struct str name, struct notification *item)
+{
+    struct notification_words words;
+
+    item->kind = arena_str(a, name);
+    if (!item->kind.p)
+        return false;
+    int r = notification_words(a, item->kind, item->detail, &words);
+    if (r < 0)
+        return false;
+    item->title = r ? item->kind : words.title;
+    item->body = r ? item->detail : words.body;
+    return true;
 }
 
 static int read_item(struct store_rows *rows, struct arena *a, struct notification *ret_item)

@@ -46,6 +46,25 @@ struct notification {
 /* The kind's name in the store and on the wire: "session_revoked". */
 struct str notification_kind_name(enum notification_kind kind);
 
+/* What a notice is about, where it goes out by mail too. */
+enum notification_mail {
+    NOTIFICATION_MAIL_SECURITY, /* the safety of the account */
+    NOTIFICATION_MAIL_ACCOUNT,  /* the account otherwise */
+    NOTIFICATION_MAIL_NONE      /* it stays in the application */
+};
+
+struct notification_words {
+    struct str title, body; /* UTF-8 without controls */
+    enum notification_mail mail;
+};
+
+/*
+ * The words of a notice, by its kind's name and its detail. Returns 0, NOTIFICATION_UNKNOWN for a
+ * kind that a newer release brought, or FAULT_MEMORY.
+ */
+int notification_words(struct arena *a, struct str kind, struct str detail,
+                       struct notification_words *ret_words);
+
 /* Tells one user. Returns 0 or a fault. */
 int notification_add(struct store_txn *t, const struct uuid *tenant_id, const struct uuid *user_id,
                      enum notification_kind kind, struct str detail, int64_t now);

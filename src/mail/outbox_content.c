@@ -91,21 +91,32 @@ int outbox_content_open(const struct seal_keys *keys, const struct uuid *message
     return 0;
 }
 
+int outbox_content_url(const struct mail *m, const struct uuid *tenant_id,
+                       enum unsubscribe_purpose purpose, struct str to,
+                       char ret_url[MIME_URL_MAX + 1])
+{
+    char token[UNSUBSCRIBE_TEXT_SIZE];
+    int r = unsubscribe_make(&m->unsubscribe, tenant_id, purpose, to, token);
+
+    if (r == 0)
+        snprintf(ret_url, MIME_URL_MAX + 1, "%s/v1/emails/unsubscribe?token=%s", m->public_url,
+                 token);
+    return r;
+}
+
 /*
  * Product mail can always be ended. Of what is about an account's safety only notices of our own
  * can, by the preference of their user: a product's may go to who has no account here.
  */
-static int write_url(const struct mail *m, const struct outbox_copy *copy, char *out, size_t size)
+static int write_url(const struct mail *m, const struct outbox_copy *copy,
+                     char ret_url[MIME_URL_MAX + 1])
 {
-    char token[UNSUBSCRIBE_TEXT_SIZE];
+    const struct outbox_content *c = copy->content;
 
-    *out = '\0';
-    if (copy->content->purpose == UNSUBSCRIBE_SECURITY && !copy->content->automatic)
+    *ret_url = '\0';
+    if (c->purpose == UNSUBSCRIBE_SECURITY && !c->automatic)
         return 0;
-    int r = unsubscribe_make(&m->unsubscribe, &copy->tenant_id, copy->content->purpose, copy->to,
-                             token);
-    if (r == 0)
-        snprintf(out, size, "%s/v1/emails/unsubscribe?token=%s", m->public_url, token);
+    int r = outbox_content_url(m, &copy->tenant_id, c->purpose, copy->to, ret_url);
     return r < 0 ? r : 0; /* what is no address is refused by mime_write */
 }
 
@@ -115,7 +126,7 @@ int outbox_content_write(const struct mail *m, const struct outbox_copy *copy, s
 {
     char url[MIME_URL_MAX + 1], id[UUID_TEXT_SIZE];
     struct mime_address to = {.address = copy->to};
-    int r = write_url(m, copy, url, sizeof url);
+    int r = write_url(m, copy, url);
 
     if (r)
         return r;

@@ -46,6 +46,12 @@ struct outbox_copy {
 
 enum { OUTBOX_MESSAGE_ID_SIZE = MIME_ID_MAX + 1 };
 
+/* The link by which such mail to the address is ended. Returns 0, UNSUBSCRIBE_ADDRESS or a fault.
+ */
+int outbox_content_url(const struct mail *m, const struct uuid *tenant_id,
+                       enum unsubscribe_purpose purpose, struct str to,
+                       char ret_url[MIME_URL_MAX + 1]);
+
 /*
  * Appends the copy as it goes over the wire, the same each time as long as EMAIL_FROM and
  * PUBLIC_URL are. Returns 0, an enum mime_outcome with *ret_problem, or a fault.
