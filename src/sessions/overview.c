@@ -30,20 +30,25 @@ static const char reap_sql[] =
 static int read_family(struct store_rows *rows, struct arena *a, int64_t now,
                        struct overview_family *ret)
 {
-    int64_t idle_expires_at = store_col_int(rows, 4);
+    int64_t idle_expires_at = store_col_int(rows, 4), revoked_at = store_col_int(rows, 6);
+    int64_t expires_at = store_col_int(rows, 3);
+    int64_t over = expires_at < idle_expires_at ? expires_at : idle_expires_at;
+    /* What is over is ended too, in case it lives by another clock (revoke.c): no news of it. */
+    bool ended = revoked_at && (revoked_at < over || now < over);
 
     *ret = (struct overview_family){.id = store_col_id(rows, 0),
                                     .created_at = store_col_int(rows, 1),
                                     .last_used_at = store_col_int(rows, 2),
-                                    .expires_at = store_col_int(rows, 3),
+                                    .expires_at = expires_at,
                                     .generation = store_col_int(rows, 5),
-                                    .revoked_at = store_col_int(rows, 6),
+                                    .revoked_at = ended ? revoked_at : 0,
                                     .ip = arena_str(a, store_col_text(rows, 7)),
                                     .user_agent = arena_str(a, store_col_text(rows, 8)),
-                                    .revoked_reason = arena_str(a, store_col_text(rows, 9))};
+                                    .revoked_reason =
+                                        arena_str(a, ended ? store_col_text(rows, 9) : STR(""))};
     if (!ret->ip.p || !ret->user_agent.p || !ret->revoked_reason.p)
         return FAULT_MEMORY;
-    ret->active = !ret->revoked_at && ret->expires_at > now && idle_expires_at > now;
+    ret->active = !revoked_at && now < over;
     return 0;
 }
 

@@ -5,14 +5,19 @@
 #include "identity/notification.h"
 
 #define END_WHERE "UPDATE families SET revoked_at = $2, revoked_reason = $3 WHERE "
-#define ACTIVE SESSION_ACTIVE("families", "$2")
+#define NOT_ENDED SESSION_NOT_ENDED("families")
+/* Of what was over at that time too: by another node's clock it may live, and be prolonged. */
+#define TALLY                                                                                      \
+    " RETURNING issued_at, CASE WHEN expires_at > $2 AND idle_expires_at > $2 THEN 1 ELSE 0 END"
 
 static const char find_sql[] =
     "SELECT f.user_id, f.tenant_id, u.email, u.tenant_id FROM families f "
     "JOIN users u ON u.id = f.user_id WHERE f.id = $1";
-static const char end_one_sql[] = END_WHERE "id = $1 AND " ACTIVE " RETURNING issued_at";
-static const char end_all_sql[] = END_WHERE "user_id = $1 AND " ACTIVE;
-static const char end_others_sql[] = END_WHERE "user_id = $1 AND id <> $4 AND " ACTIVE;
+static const char end_one_sql[] = END_WHERE "id = $1 AND " NOT_ENDED TALLY;
+static const char end_others_sql[] = END_WHERE "user_id = $1 AND id <> $4 AND " NOT_ENDED TALLY;
+/* An epoch comes with it, which ends what was over. */
+static const char end_all_sql[] =
+    END_WHERE "user_id = $1 AND " SESSION_ACTIVE("families", "$2") TALLY;
 /*
  * A mass revocation may have committed since, with epochs that end the same sessions: those were
  * counted and told by it. Behind the lock of the trail it shows; who gets the lock later looks for
@@ -23,8 +28,8 @@ static const char end_others_sql[] = END_WHERE "user_id = $1 AND id <> $4 AND " 
     "AND revoked_reason = $3 AND EXISTS (SELECT 1 FROM epochs e WHERE e.user_id = "                \
     "families.user_id AND e.not_before >= families.created_at "                                    \
     "AND NOT (e.at = $2 AND e.reason = $3)) AND "
-static const char leave_one_sql[] = LEAVE "id = $1";
-static const char leave_all_sql[] = LEAVE "user_id = $1";
+static const char leave_one_sql[] = LEAVE "id = $1" TALLY;
+static const char leave_all_sql[] = LEAVE "user_id = $1" TALLY;
 static const char newest_sql[] =
     "SELECT coalesce(max(created_at), 0) FROM families WHERE user_id = $1";
 static const char ended_at_sql[] =
@@ -46,6 +51,29 @@ static int write_detail(struct buf *out, struct str reason, int64_t n)
     return buf_fault(out);
 }
 
+/* What a statement with TALLY changed. */
+struct tally {
+    int64_t rows, active, issued_at; /* of the last of the rows */
+};
+
+static int run_tally(struct store_txn *t, const char *sql, const struct store_param *params,
+                     size_t n, struct tally *ret)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    struct tally tally = {0};
+    int r = store_query(t, sql, &rows, params, n);
+
+    while (r == 0 && (r = store_rows_next(rows)) == 1) {
+        tally.rows++;
+        tally.issued_at = store_col_int(rows, 0);
+        tally.active += store_col_int(rows, 1);
+        r = 0;
+    }
+    if (r == 0)
+        *ret = tally;
+    return r;
+}
+
 struct ending {
     struct sessions *s;
     const struct trail_actor *actor;
@@ -55,7 +83,9 @@ struct ending {
     enum trail_action action;
     bool own;               /* the actor's own session: no notice, and others' are unknown */
     struct str reused_from; /* of a token that came back: where from */
-    int64_t ended, horizon; /* of the one family: when no token of it lives any more */
+    int64_t ended;          /* of those that were active */
+    bool changed;           /* the one family; horizon: when no token of it lives any more */
+    int64_t horizon;
 };
 
 /* Tokens may be of a time ahead of now: by a clock that was put back since, or another node's. */
@@ -64,31 +94,33 @@ static int64_t horizon_of(int64_t issued_at, int64_t now)
     return session_access_horizon(issued_at > now ? issued_at : now);
 }
 
-/* Takes from *ended what a mass revocation ended before. */
+/* Takes from the tally what a mass revocation ended before. */
 static int leave(struct store_txn *t, const char *sql, const struct uuid *id, struct str reason,
-                 int64_t now, int64_t *ended)
+                 int64_t now, struct tally *tally)
 {
-    int64_t left = 0;
-    int r = *ended ? store_lock(t, STORE_LOCK_TRAIL) : 0;
+    struct tally left = {0};
+    int r = tally->rows ? store_lock(t, STORE_LOCK_TRAIL) : 0;
 
-    if (r == 0 && *ended)
-        r = store_exec(t, sql, &left, PARAMS(P_ID(id), P_INT(now), P_TEXT(reason)));
-    *ended -= left;
+    if (r == 0 && tally->rows)
+        r = run_tally(t, sql, PARAMS(P_ID(id), P_INT(now), P_TEXT(reason)), &left);
+    tally->rows -= left.rows;
+    tally->active -= left.active;
     return r;
 }
 
 static int end_one(struct store_txn *t, struct ending *e)
 {
-    struct store_rows *rows _cleanup_rows_ = NULL;
+    struct tally tally;
     int r =
-        store_query(t, end_one_sql, &rows, PARAMS(P_ID(e->id), P_INT(e->now), P_TEXT(e->reason)));
+        run_tally(t, end_one_sql, PARAMS(P_ID(e->id), P_INT(e->now), P_TEXT(e->reason)), &tally);
 
     if (r == 0)
-        r = store_rows_next(rows);
-    if (r < 0)
+        r = leave(t, leave_one_sql, e->id, e->reason, e->now, &tally);
+    if (r)
         return r;
-    e->ended = r;
-    e->horizon = r ? horizon_of(store_col_int(rows, 0), e->now) : 0;
+    e->changed = tally.rows > 0;
+    e->ended = tally.active;
+    e->horizon = horizon_of(tally.issued_at, e->now);
     return 0;
 }
 
@@ -97,7 +129,9 @@ static int tell_and_record(struct store_txn *t, struct ending *e, const struct u
                            struct str told)
 {
     struct buf detail _cleanup_buf_ = buf_init(4096);
-    int r = e->own ? 0 : notification_add(t, tenant, user, kind, told, e->now);
+    /* Nothing ended, nobody to tell; that it was asked for is recorded all the same. */
+    bool tells = !e->own && e->ended;
+    int r = tells ? notification_add(t, tenant, user, kind, told, e->now) : 0;
 
     if (r == 0)
         r = write_detail(&detail, e->reason, e->ended);
@@ -117,9 +151,7 @@ static int end_family(struct store_txn *t, struct ending *e, struct store_rows *
     struct str email = store_col_text(rows, 2);
     int r = end_one(t, e);
 
-    if (r == 0)
-        r = leave(t, leave_one_sql, e->id, e->reason, e->now, &e->ended);
-    if (r || e->ended == 0)
+    if (r || !e->changed)
         return r;
     r = feed_family(t, e->id, e->now, e->horizon);
     if (r)
@@ -140,6 +172,7 @@ static int family_job(struct store_txn *t, void *arg)
     int r = store_query(t, find_sql, &rows, PARAMS(P_ID(e->id)));
 
     e->ended = 0;
+    e->changed = false;
     if (r == 0)
         r = store_rows_next(rows);
     if (r <= 0)
@@ -156,7 +189,7 @@ static int run_family(struct ending *e, int64_t *ret_ended)
 {
     int r = store_write(e->s->store, family_job, e);
 
-    if (r == 0 && e->ended)
+    if (r == 0 && e->changed)
         r = gate_end_family(e->s->gate, e->id, e->horizon);
     if (r)
         return r;
@@ -226,16 +259,15 @@ static int end_epoch(struct store_txn *t, const struct uuid *user_id, struct str
 }
 
 static int end_families(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,
-                        struct str reason, int64_t now, int64_t *ret_ended)
+                        struct str reason, int64_t now, struct tally *ret)
 {
     if (keep)
-        return store_exec(t, end_others_sql, ret_ended,
-                          PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason), P_ID(keep)));
+        return run_tally(t, end_others_sql,
+                         PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason), P_ID(keep)), ret);
     /* The user before the families, as everywhere: a sign-in holds it too while it begins one. */
     int r = user_hold(t, user_id);
     if (r == 0)
-        r = store_exec(t, end_all_sql, ret_ended,
-                       PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason)));
+        r = run_tally(t, end_all_sql, PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason)), ret);
     /* Only now: a family that an epoch has ended is none that could be ended. */
     return r ? r : end_epoch(t, user_id, reason, now);
 }
@@ -243,7 +275,8 @@ static int end_families(struct store_txn *t, const struct uuid *user_id, const s
 int session_end_all(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,
                     struct str reason, int64_t now, int64_t *ret_ended)
 {
-    int64_t ended, horizon = session_access_horizon(now);
+    int64_t horizon = session_access_horizon(now);
+    struct tally ended;
     int r = end_families(t, user_id, keep, reason, now, &ended);
 
     if (r == 0)
@@ -254,7 +287,7 @@ int session_end_all(struct store_txn *t, const struct uuid *user_id, const struc
     if (r == 0)
         r = feed_user(t, user_id, now, horizon);
     if (r == 0)
-        *ret_ended = ended;
+        *ret_ended = ended.active;
     return r;
 }
 
@@ -314,8 +347,6 @@ static int user_job(struct store_txn *t, void *arg)
     r = session_end_all(t, e->id, NULL, e->reason, e->now, &e->ended);
     if (r)
         return r;
-    /* Nothing ended, nobody to tell; that it was asked for is recorded all the same. */
-    e->own = e->ended == 0;
     return tell_and_record(t, e, &user.tenant_id, e->id, user.email, NOTIFICATION_SESSIONS_REVOKED,
                            e->reason);
 }
