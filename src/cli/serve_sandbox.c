@@ -104,10 +104,6 @@ static int start_courier(struct serve_sandbox *s, int port)
     if (r == 0)
         r = courier_start(&o, &s->courier);
     crypto_wipe(&o.key, sizeof o.key);
-    if (r == 0) {
-        struct sandbox_listener listener = {courier_take, s->courier};
-        sandbox_listen(&listener);
-    }
     return r;
 }
 
@@ -132,6 +128,8 @@ int serve_sandbox_start(struct store *store, int server_port, struct serve_sandb
         serve_sandbox_stop(s);
         return r;
     }
+    struct sandbox_listener listener = {courier_take, s->courier};
+    sandbox_listen(&listener);
     s->smtp_port = listen_on(s, "SMTP", c->sandbox_smtp_port, open_smtp);
     s->http_port = listen_on(s, "its page", c->sandbox_http_port, open_http);
     *ret = s;
@@ -159,11 +157,14 @@ void serve_sandbox_announce(const struct serve_sandbox *s)
 
 void serve_sandbox_stop(struct serve_sandbox *s)
 {
+    /* What the outbox still hands over has events that nobody carries; the log tells of them. */
+    static const struct sandbox_listener nobody = {courier_take, NULL};
+
     if (!s)
         return;
     for (int i = 0; i < ADDRESSES; i++)
         sandbox_server_stop(s->smtp[i]);
-    sandbox_listen(NULL);
+    sandbox_listen(&nobody);
     courier_stop(s->courier, DRAIN_MS);
     for (int i = 0; i < ADDRESSES; i++)
         if (s->http[i])

@@ -87,9 +87,11 @@ static void drop(struct courier *c, const struct errand *e, size_t n, const char
 {
     struct log_line l;
 
-    pthread_mutex_lock(&c->lock);
-    c->dropped += n;
-    pthread_mutex_unlock(&c->lock);
+    if (c) {
+        pthread_mutex_lock(&c->lock);
+        c->dropped += n;
+        pthread_mutex_unlock(&c->lock);
+    }
     log_begin(&l, LOG_WARN, "events of the sandbox were dropped");
     log_field_int(&l, "events", (int64_t)n);
     log_field_str(&l, "message", str_of(e->provider_id));
@@ -125,8 +127,8 @@ void courier_take(void *courier, const struct sandbox_message *m)
         struct errand *e = errand_new(m, to, fate);
         if (!e) {
             log_warn("events of the sandbox were dropped: no memory");
-        } else if (!enqueue(c, e)) {
-            drop(c, e, simulator_count(fate), "too many wait");
+        } else if (!c || !enqueue(c, e)) {
+            drop(c, e, simulator_count(fate), c ? "too many wait" : "there is no courier");
             free(e);
         }
     }

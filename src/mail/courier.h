@@ -30,7 +30,10 @@ struct courier;
 /* Copies the options, and starts the thread. Returns 0 or a fault. */
 int courier_start(const struct courier_options *options, struct courier **ret);
 
-/* Takes up what the simulator has to tell of a message: a sandbox_listener's function. */
+/*
+ * Takes up what the simulator has to tell of a message: a sandbox_listener's function. Without a
+ * courier (NULL), which is ending or none, it says in the log what is lost.
+ */
 void courier_take(void *courier, const struct sandbox_message *m);
 
 struct courier_stats {

@@ -274,6 +274,8 @@ static void test_stop(void **state)
     peer_stop(&s.peer);
     assert_true(s.n <= 2);
     courier_stop(NULL, 0);
+    struct sandbox_message m = message("bounce@simulator.amazonses.com\nada@example.com\n");
+    courier_take(NULL, &m);
 }
 
 /* Longer than what is kept, and what is no text: cut, and still posted as JSON. */
