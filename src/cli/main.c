@@ -11,6 +11,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_users_enable,    &cli_users_unlock, &cli_users_set_role,     &cli_users_reset_password,
     &cli_revoke_sessions, &cli_trail_verify, &cli_trail_export,       &cli_email_health,
     &cli_email_metrics,   &cli_email_logs,   &cli_email_suppressions, &cli_email_simulate,
+    &cli_email_setup,
 };
 const size_t cli_commands_count = sizeof cli_commands / sizeof *cli_commands;
 

@@ -207,7 +207,7 @@ class Services:
 
     def ses_VerifyDomainDkim(self, p):
         i = self.make_identity(p["Domain"])
-        if i["dkim"] == "NotStarted":
+        if i["dkim"] in ("NotStarted", "Failed"):
             i["dkim"] = self.state.verification
         return {"DkimTokens": self.tokens(p["Domain"])}
 

@@ -1,0 +1,387 @@
+/*
+ * "holdfast email setup" against a fake of Amazon's services that checks every signature, keeps what
+ * it is told and records what it was asked; and against moto, where the machine has it.
+ */
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { accessSync, constants } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { Installation } from './harness.mjs';
+
+const topic = 'arn:aws:sns:eu-west-1:123456789012:holdfast-mail';
+const publicUrl = 'https://mail.example.com';
+const endpoint = `${publicUrl}/v1/email-monitoring/ses/events`;
+const secret = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
+const temporary = { id: 'ASIAEXAMPLE', secret: 'temporary/K7MDENG+bPxRfiCYEXAMPLE', token: 'session/token+with=signs' };
+const clean = { identities: {}, topics: {}, subscriptions: [], failures: [], confirms: true, verification: 'Pending', dateOffset: 0, pageSize: 100 };
+const everything = { Bounce: topic, Complaint: topic, Delivery: topic };
+const verified = { verification: 'Success', dkim: 'Success', dkimEnabled: true, topics: everything, headers: { Bounce: true, Complaint: true, Delivery: true } };
+const subscribed = { arn: `${topic}:1`, topic, protocol: 'https', endpoint, pending: false, attributes: {} };
+const complete = { identities: { 'example.com': verified }, topics: { [topic]: { TopicArn: topic } }, subscriptions: [subscribed] };
+
+/* Whether a program is on this machine. */
+function has(program) {
+    return process.env.PATH.split(':').some((directory) => {
+        try {
+            accessSync(path.join(directory, program), constants.X_OK);
+            return true;
+        } catch {
+            return false;
+        }
+    });
+}
+
+let installation, fake, fakeUrl, accountThere;
+
+async function control(method, what, body) {
+    const answer = await fetch(`${fakeUrl}/_fake/${what}`, { method, body: body && JSON.stringify(body) });
+    assert.equal(answer.status, 200);
+    return answer.json();
+}
+
+/* What is there from now on, beside what is always there; and nothing was asked yet. */
+async function lay(state = {}) {
+    await control('PUT', 'state', { ...clean, account: accountThere, ...state });
+    await control('GET', 'calls');
+}
+
+const asked = async () => (await control('GET', 'calls')).map(({ action }) => action);
+const isRead = (action) => /^(Get|List)/.test(action);
+
+before(async () => {
+    const program = path.join(path.dirname(fileURLToPath(import.meta.url)), '../interop/aws_fake.py');
+    fake = spawn('python3', [program], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const [port] = await once(createInterface(fake.stdout), 'line');
+    fakeUrl = `http://127.0.0.1:${port}`;
+    accountThere = (await control('GET', 'state')).account;
+    installation = await Installation.create({
+        env: {
+            AWS_ENDPOINT_URL: fakeUrl,
+            AWS_REGION: 'eu-west-1',
+            AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
+            AWS_SECRET_ACCESS_KEY: secret,
+            EMAIL_FROM: 'Acme Mail <mail@example.com>',
+            PUBLIC_URL: publicUrl,
+            SNS_TOPIC_ARNS: topic,
+        },
+    });
+});
+after(async () => {
+    fake.stdin.end();
+    await installation.remove();
+});
+
+/* Runs the command; every answer is one that keeps the secret. */
+async function setup(args = [], env = {}) {
+    const result = await installation.cli(['email', 'setup', ...args], { env });
+    for (const word of [secret, temporary.secret, temporary.token])
+        assert.ok(!(result.stdout + result.stderr).includes(word), 'a secret was printed');
+    return result;
+}
+
+async function report(args = [], env = {}) {
+    const { code, stdout, stderr } = await setup(['--json', ...args], env);
+    assert.ok(stdout, stderr);
+    const said = JSON.parse(stdout);
+    assert.equal(code, said.complete ? 0 : 1);
+    return { ...said, states: Object.fromEntries(said.checks.map(({ name, state }) => [name, state])) };
+}
+
+test('a dry run shows what is missing and changes nothing', async () => {
+    await lay();
+    const before = await control('GET', 'state');
+    const { code, stdout } = await setup();
+    assert.equal(code, 1);
+    assert.match(stdout, /^Amazon SES for example\.com in eu-west-1$/m);
+    assert.match(stdout, /^ {2}sending +ok +production access; 50000 a day \(120 used\), 14 a second$/m);
+    assert.match(stdout, /^ {2}identity +missing +SES does not know example\.com$/m);
+    assert.match(stdout, /^ {2}bounces +missing +go to no topic$/m);
+    assert.match(stdout, /^ +aws ses verify-domain-dkim --region eu-west-1 --domain example\.com$/m);
+    assert.match(stdout, new RegExp(`^ +aws ses set-identity-notification-topic --region eu-west-1 --identity example\\.com --notification-type Bounce --sns-topic ${topic}$`, 'm'));
+    const actions = await asked();
+    assert.deepEqual(actions.sort(), ['GetAccount', 'GetIdentityDkimAttributes', 'GetIdentityNotificationAttributes', 'GetIdentityVerificationAttributes', 'GetTopicAttributes']);
+    assert.deepEqual(actions.filter((action) => !isRead(action)), []);
+    assert.deepEqual(await control('GET', 'state'), before);
+});
+
+test('with --yes it is set up, and a second run finds nothing to do', async () => {
+    await lay();
+    const { code, stdout } = await setup(['--yes']);
+    assert.equal(code, 1, 'the domain is still to be verified');
+    assert.equal(stdout.match(/^done {4}/gm).length, 9);
+    assert.match(stdout, /^ {2}dkim +waiting /m);
+    const records = [...stdout.matchAll(/^ +(\w+)\._domainkey\.example\.com\. CNAME (\w+)\.dkim\.amazonses\.com\.$/gm)];
+    assert.equal(records.length, 3);
+    for (const [, name, value] of records) assert.equal(name, value);
+    const state = await control('GET', 'state');
+    assert.deepEqual(state.identities['example.com'], { ...verified, verification: 'Pending', dkim: 'Pending' });
+    assert.equal(state.topics[topic].SignatureVersion, '2');
+    assert.deepEqual(state.subscriptions.map(({ endpoint: e, protocol, pending }) => [e, protocol, pending]), [[endpoint, 'https', false]]);
+
+    await asked();
+    const again = await report(['--yes']);
+    assert.deepEqual(again.missing, []);
+    assert.deepEqual(again.tried, []);
+    assert.equal(again.dns.length, 3);
+    assert.deepEqual((await asked()).filter((action) => !isRead(action)), []);
+
+    state.identities['example.com'].verification = state.identities['example.com'].dkim = 'Success';
+    await control('PUT', 'state', { identities: state.identities });
+    const done = await setup(['--yes']);
+    assert.equal(done.code, 0, done.stdout);
+    assert.match(done.stdout, /\nAll in place\.\n$/);
+    assert.deepEqual((await asked()).filter((action) => !isRead(action)), []);
+});
+
+test('the commands that are shown do the same', { skip: !has('aws') && 'no aws client' }, async () => {
+    await lay({ verification: 'Success' });
+    for (const { command } of (await report()).missing) {
+        const [program, ...words] = command.split(' ');
+        await promisify(execFile)(program, ['--endpoint-url', fakeUrl, ...words], {
+            env: { PATH: process.env.PATH, HOME: installation.dir, AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: secret },
+        });
+    }
+    const { complete: whole, checks } = await report();
+    assert.ok(whole, JSON.stringify(checks));
+});
+
+/* Each: what is there, how a check then stands, what of it is said, and what --yes does about it. */
+const cases = [
+    ['all in place', {}, {}],
+    ['SES in its sandbox', { account: { ProductionAccessEnabled: false } }, { sending: ['note', /sandbox: to verified addresses only/] }],
+    ['sending paused', { account: { SendingEnabled: false } }, { sending: ['waiting', /switched off/] }],
+    ['shut down', { account: { EnforcementStatus: 'SHUTDOWN' } }, { sending: ['waiting', /switched off/] }],
+    ['under review', { account: { EnforcementStatus: 'PROBATION' } }, { sending: ['note', /SES says PROBATION/] }],
+    ['not allowed to ask for the account', { failures: [{ action: 'GetAccount', status: 403, code: 'AccessDeniedException' }] }, { sending: ['unknown', /AccessDenied/] }],
+    ['a domain that is not verified', { identity: { verification: 'Pending', dkim: 'Pending' } }, { identity: ['waiting', /not verified yet/], dkim: ['waiting', /not found in the DNS/] }],
+    ['a domain verified by a record of its own', { identity: { dkim: 'NotStarted' } }, { dkim: ['missing', /no keys/, ['VerifyDomainDkim']] }],
+    ['keys that were not found for days', { identity: { verification: 'Failed', dkim: 'Failed' } }, { identity: ['waiting', /Failed/], dkim: ['missing', /three days/, ['VerifyDomainDkim']] }],
+    ['signing switched off', { identity: { dkimEnabled: false } }, { dkim: ['missing', /switched off/, ['SetIdentityDkimEnabled']] }],
+    ['an address beside the domain', { identities: { 'mail@example.com': verified } }, { sender: ['waiting', /identity of its own/] }],
+    ['a topic that SES cannot write to', { topic: { KmsMasterKeyId: 'alias/aws/sns' } }, { topic: ['waiting', /key of SNS/] }],
+    ['a topic with a key', { topic: { KmsMasterKeyId: 'alias/own' } }, { topic: ['note', /alias\/own/] }],
+    ['complaints elsewhere', { identity: { topics: { ...everything, Complaint: `${topic}-other` } } }, { complaints: ['missing', /another topic, .*-other/, ['SetIdentityNotificationTopic']] }],
+    ['no deliveries', { identity: { topics: { Bounce: topic, Complaint: topic } } }, { deliveries: ['missing', /no topic/, ['SetIdentityNotificationTopic']] }],
+    ['no headers', { identity: { headers: { Complaint: true, Delivery: true } } }, { bounces: ['missing', /without the messages' headers/, ['SetIdentityHeadersInNotificationsEnabled']] }],
+    ['no subscription', { subscriptions: [] }, { subscription: ['missing', /not subscribed/, ['Subscribe']] }],
+    ['another endpoint subscribed', { subscriptions: [{ ...subscribed, endpoint: `${endpoint}/x` }] }, { subscription: ['missing', /not subscribed/, ['Subscribe']] }],
+    ['a subscription to confirm', { subscriptions: [{ ...subscribed, pending: true }] }, { subscription: ['missing', /not confirmed yet/, ['Subscribe']] }],
+    ['messages without signatures', { subscriptions: [{ ...subscribed, attributes: { RawMessageDelivery: 'true' } }] }, { subscription: ['missing', /raw/, ['SetSubscriptionAttributes']] }],
+    ['many subscriptions', { pageSize: 2, subscriptions: [...[1, 2, 3, 4].map((i) => ({ ...subscribed, arn: `${topic}:x${i}`, endpoint: `https://other${i}.example.com/` })), subscribed] }, {}],
+];
+
+for (const [name, { identity, account, topic: attributes, identities, ...state }, expected] of cases) {
+    test(`what it finds: ${name}`, async () => {
+        const there = () => lay({
+            ...complete,
+            identities: { 'example.com': { ...verified, ...identity }, ...identities },
+            topics: { [topic]: { TopicArn: topic, ...attributes } },
+            account: { ...accountThere, ...account },
+            ...structuredClone(state),
+        });
+        await there();
+        const { checks, complete: whole, missing } = await report();
+        const wrong = Object.fromEntries(checks.filter(({ state: s }) => s !== 'ok').map(({ name: n, state: s, found }) => [n, [s, found]]));
+        assert.deepEqual(Object.keys(wrong), Object.keys(expected), JSON.stringify(wrong));
+        for (const [check, [expectedState, said]] of Object.entries(expected)) {
+            assert.equal(wrong[check][0], expectedState, check);
+            assert.match(wrong[check][1], said);
+        }
+        const blocks = ([s]) => s === 'missing' || s === 'waiting';
+        assert.equal(whole, !Object.values(expected).some(blocks));
+
+        await there();
+        const actions = Object.values(expected).flatMap(([, , list]) => list ?? []);
+        assert.equal(missing.length, actions.length);
+        const after = await report(['--yes']);
+        assert.deepEqual((await asked()).filter((action) => !isRead(action)), actions);
+        assert.deepEqual(after.missing, [], 'it is mended');
+        assert.deepEqual(after.tried.map(({ error }) => error), actions.map(() => null));
+    });
+}
+
+test('an address is verified by the link in a message', async () => {
+    await lay({ ...complete, identities: {} });
+    const args = ['--identity', 'Mail@Example.com'];
+    const first = await report([...args, '--yes']);
+    assert.equal(first.identity, 'mail@example.com');
+    assert.equal(first.states.dkim, undefined);
+    assert.equal(first.states.identity, 'waiting');
+    assert.match(first.checks.find(({ name }) => name === 'identity').todo, /Open the link/);
+    assert.match(first.tried[0].command, /^aws ses verify-email-identity --region eu-west-1 --email-address mail@example\.com$/);
+    assert.deepEqual((await report([...args, '--yes'])).tried, [], 'no second message');
+    const state = await control('GET', 'state');
+    state.identities['mail@example.com'].verification = 'Failed'; // the link was not opened in time
+    await control('PUT', 'state', { identities: state.identities });
+    assert.deepEqual((await report(args)).missing.map(({ check }) => check), ['identity']);
+});
+
+test('the endpoint is subscribed only once the server listens to the topic', async () => {
+    await lay({ ...complete, topics: {}, subscriptions: [] });
+    const args = ['--topic-name', 'another'];
+    const arn = topic.replace('holdfast-mail', 'another');
+    const first = await report([...args, '--yes']);
+    assert.equal(first.topicArn, arn);
+    assert.deepEqual([first.states.setting, first.states.subscription], ['waiting', 'waiting']);
+    const { todo } = first.checks.find(({ name }) => name === 'setting');
+    assert.ok(todo.includes(`SNS_TOPIC_ARNS=${arn}`) && todo.includes('beside what it names already'), todo);
+    assert.ok(!(await asked()).includes('Subscribe'));
+    const second = await report([...args, '--yes'], { SNS_TOPIC_ARNS: `${topic},${arn}` });
+    assert.deepEqual(second.tried.map(({ check }) => check), ['subscription']);
+    assert.ok(second.complete);
+});
+
+test('an endpoint that does not confirm is waited for, and asked anew', async () => {
+    await lay({ ...complete, subscriptions: [], confirms: false });
+    const { code, stdout } = await setup(['--yes']);
+    assert.equal(code, 1);
+    assert.match(stdout, /^ {2}subscription +missing +\S+ has not confirmed yet$/m);
+    assert.match(stdout, /See that the server runs/);
+    await control('PUT', 'state', { confirms: true });
+    assert.match((await setup(['--yes'])).stdout, /^done {4}Have SNS ask the endpoint anew to confirm$/m);
+    assert.equal((await setup()).code, 0);
+});
+
+test('what AWS asks to be patient with is asked again', async () => {
+    const slow = (action) => ({ action, status: 400, code: 'Throttling', message: 'Rate exceeded', times: 1 });
+    await lay({ ...complete, subscriptions: [], failures: ['GetIdentityDkimAttributes', 'Subscribe'].map(slow) });
+    assert.ok((await report(['--yes'])).complete);
+    const actions = await asked();
+    assert.equal(actions.filter((action) => action === 'Subscribe').length, 2);
+});
+
+test('an action that is refused is told, and the others are done', async () => {
+    await lay({
+        ...complete, subscriptions: [], identities: { 'example.com': { ...verified, topics: {} } },
+        failures: [{ action: 'SetIdentityNotificationTopic', status: 403, code: 'AccessDenied', message: 'not authorized to perform: ses:SetIdentityNotificationTopic', times: 1 }],
+    });
+    const { code, stdout } = await setup(['--yes']);
+    assert.equal(code, 1);
+    assert.match(stdout, /^failed {2}Send bounces to the topic: not permitted: AccessDenied: not authorized to perform/m);
+    assert.equal(stdout.match(/^done {4}/gm).length, 3);
+    assert.match(stdout, /^ {2}bounces +missing /m);
+    assert.match(stdout, /^ {2}deliveries +ok /m);
+});
+
+test('what cannot be asked is told apart', async () => {
+    const nowhere = 'http://127.0.0.1:1';
+    const failing = (status, code) => ({ failures: [{ action: 'GetTopicAttributes', status, code, message: 'said so', times: 99 }] });
+    for (const [exit, said, state, env] of [
+        [3, /SES's GetAccount is out of reach: Unreachable: /, {}, { AWS_ENDPOINT_URL: nowhere }],
+        [3, /SNS's GetTopicAttributes is failing: InternalError: said so/, failing(500, 'InternalError'), {}],
+        [1, /SNS's GetTopicAttributes is not permitted: AuthorizationError: said so/, failing(403, 'AuthorizationError'), {}],
+        [1, /SNS's GetTopicAttributes is refused: InvalidParameter: said so/, failing(400, 'InvalidParameter'), {}],
+        [1, /is not permitted: InvalidClientTokenId/, {}, { AWS_ACCESS_KEY_ID: 'AKIDOTHER' }],
+        [1, /is not permitted: SignatureDoesNotMatch/, {}, { AWS_SECRET_ACCESS_KEY: 'other' }],
+        [1, /this machine's clock is 60 minutes behind that of AWS/, { dateOffset: 3630 }, {}],
+        [1, /NoCredentials: AWS_ACCESS_KEY_ID is not set/, {}, { AWS_ACCESS_KEY_ID: '', AWS_EC2_METADATA_DISABLED: 'true' }],
+        [1, /NoCredentials: the machine's metadata gives no credentials/, {}, { AWS_ACCESS_KEY_ID: '', AWS_EC2_METADATA_SERVICE_ENDPOINT: nowhere }],
+    ]) {
+        await lay({ ...complete, ...state });
+        const { code, stdout, stderr } = await setup(['--yes'], env);
+        assert.equal(code, exit, stderr);
+        assert.match(stderr, said);
+        assert.equal(stdout, '');
+        assert.deepEqual((await asked()).filter((action) => !isRead(action)), []);
+    }
+});
+
+test('wrong usage and settings are told: 2', async () => {
+    await lay();
+    for (const [said, args, env = {}] of [
+        [/--region: "EU" is not a region/, ['--region', 'EU']],
+        [/no region: set AWS_REGION/, [], { AWS_REGION: '' }],
+        [/--topic: "arn:aws:sns:x" is not the ARN of a topic/, ['--topic', 'arn:aws:sns:x']],
+        [/SES writes to no FIFO topic/, ['--topic', `${topic}.fifo`]],
+        [/the topic is in us-east-1, but SES is asked in eu-west-1/, ['--topic', topic.replace('eu-west-1', 'us-east-1')]],
+        [/exclude each other/, ['--topic', topic, '--topic-name', 'x']],
+        [/--topic-name: takes/, ['--topic-name', 'a b']],
+        [/--topic-name: takes/, ['--topic-name', 'x'.repeat(257)]],
+        [/--topic-name: takes/, ['--topic-name', '']],
+        [/--identity: "nowhere" is neither/, ['--identity', 'nowhere']],
+        [/--identity: "a b@example.com" is neither/, ['--identity', 'a b@example.com']],
+        [/no identity: set EMAIL_FROM/, [], { EMAIL_FROM: 'Holdfast <holdfast@localhost>' }],
+        [/PUBLIC_URL: is not the https/, [], { AWS_ENDPOINT_URL: '', PUBLIC_URL: 'http://mail.example.com' }],
+        [/PUBLIC_URL: is not the https/, [], { AWS_ENDPOINT_URL: '', PUBLIC_URL: '' }],
+        [/no such option: --force/, ['--force']],
+        [/one argument too many/, ['example.com']],
+    ]) {
+        const { code, stdout, stderr } = await setup(args, env);
+        assert.equal(code, 2, stderr + stdout);
+        assert.match(stderr, said);
+    }
+    assert.deepEqual(await asked(), [], 'AWS was asked nothing');
+});
+
+test('the topic tells the region, and the settings the topic', async () => {
+    await lay(complete);
+    assert.ok((await report(['--topic', topic], { AWS_REGION: '', SNS_TOPIC_ARNS: `arn:aws:sns:us-east-1:123456789012:x,${topic}` })).complete);
+    assert.equal((await report([], { SNS_TOPIC_ARNS: `arn:aws:sns:us-east-1:123456789012:x,${topic}-second,${topic}` })).topicArn, `${topic}-second`);
+    const other = await report(['--identity', 'example.org']);
+    assert.equal(other.states.sender, 'note');
+    const below = await report([], { EMAIL_FROM: 'mail@news.example.com' });
+    assert.equal(below.identity, 'news.example.com');
+    assert.equal((await report(['--identity', 'example.com'], { EMAIL_FROM: 'mail@news.example.com' })).states.sender, undefined);
+});
+
+test('credentials come from where a container finds them', async () => {
+    const seen = [];
+    const container = http.createServer((request, response) => {
+        seen.push([request.url, request.headers.authorization]);
+        response.end(JSON.stringify({
+            AccessKeyId: temporary.id, SecretAccessKey: temporary.secret, Token: temporary.token,
+            Expiration: new Date(Date.now() + 3_600_000).toISOString(),
+        }));
+    });
+    await once(container.listen(0, '127.0.0.1'), 'listening');
+    try {
+        await lay(complete);
+        const file = path.join(installation.dir, 'token');
+        await writeFile(file, 'of the pod\n');
+        const { code, stderr } = await setup([], {
+            AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '',
+            AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${container.address().port}/v1/credentials`,
+            AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: file,
+        });
+        assert.equal(code, 0, stderr);
+        assert.deepEqual(seen, [['/v1/credentials', 'of the pod']], 'asked once for all calls');
+    } finally {
+        container.close();
+    }
+});
+
+test('against moto', { skip: !has('moto_server') && 'no moto_server' }, async () => {
+    const moto = spawn('moto_server', ['-H', '127.0.0.1', '-p', '0'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    try {
+        let url;
+        for await (const line of createInterface(moto.stderr)) {
+            url = /Running on (http:\S+)/.exec(line)?.[1];
+            if (url) break;
+        }
+        moto.stderr.resume();
+        const env = { AWS_ENDPOINT_URL: url };
+        const first = await report(['--topic-name', 'moto'], env);
+        assert.deepEqual([first.states.identity, first.states.topic], ['missing', 'missing']);
+        const arn = first.topicArn;
+        assert.match(arn, /^arn:aws:sns:eu-west-1:\d{12}:moto$/);
+
+        // Moto tells of no topics and headers of notifications, and knows no action for headers.
+        const { tried, states } = await report(['--topic-name', 'moto', '--yes'], { ...env, SNS_TOPIC_ARNS: arn });
+        const failed = tried.filter(({ error }) => error).map(({ command }) => command.split(' ')[2]);
+        assert.ok(failed.every((name) => name === 'set-identity-headers-in-notifications-enabled'), failed.join());
+        assert.equal(tried.length - failed.length, 6);
+        assert.deepEqual([states.identity, states.dkim, states.topic, states.setting, states.subscription], ['ok', 'ok', 'ok', 'ok', 'ok']);
+        assert.deepEqual([states.sending, states.bounces], ['unknown', 'missing']);
+    } finally {
+        moto.kill();
+        await once(moto, 'close');
+    }
+});
