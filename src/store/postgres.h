@@ -62,7 +62,7 @@ struct pg_conn {
 struct pg_txn {
     struct store_txn base;
     struct pg_conn *conn;
-    bool begun, wake, filled[3];
+    bool begun, wake, filled[3], looking_up;
 };
 
 /* One caller's statement that waits to travel with others (postgres_group.c); on its stack. */

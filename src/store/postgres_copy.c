@@ -11,15 +11,18 @@ enum { CHUNK = 64 * 1024 };
 static const char copy_head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
 enum { COPY_HEAD = sizeof copy_head - 1 };
 
+/* Of these tables the planner knows the size, and may choose: see set_up in postgres_conn.c. */
+#define ANALYZED(table) "ANALYZE " table, "ANALYZE " table "; SET LOCAL enable_seqscan = on"
+
 static const struct {
-    const char *clear, *copy, *analyze;
+    const char *clear, *copy, *analyze, *analyze_to_choose;
 } tables[] = {
     [STORE_BULK_IDS] = {"DELETE FROM bulk_ids", "COPY bulk_ids FROM STDIN (FORMAT binary)",
-                        "ANALYZE bulk_ids"},
+                        ANALYZED("bulk_ids")},
     [STORE_BULK_TEXTS] = {"DELETE FROM bulk_texts", "COPY bulk_texts FROM STDIN (FORMAT binary)",
-                          "ANALYZE bulk_texts"},
+                          ANALYZED("bulk_texts")},
     [STORE_BULK_ROWS] = {"DELETE FROM bulk_rows", "COPY bulk_rows FROM STDIN (FORMAT binary)",
-                         "ANALYZE bulk_rows (n, i1, t1, t2, b1)"},
+                         ANALYZED("bulk_rows (n, i1, t1, t2, b1)")},
 };
 
 /* Reads all results; those of the first failure count. */
@@ -245,7 +248,8 @@ static int fill(struct store_txn *base, enum store_bulk kind, const struct sourc
     if (r == 0)
         r = copy(t->conn, tables[kind].copy, from);
     if (r == 0)
-        r = pg_script(t->conn, tables[kind].analyze);
+        r = pg_script(t->conn,
+                      t->looking_up ? tables[kind].analyze : tables[kind].analyze_to_choose);
     return r;
 }
 
@@ -281,6 +285,7 @@ int pg_look_up(struct store_txn *base)
     struct pg_txn *t = (struct pg_txn *)base;
     int r = begin(t);
 
+    t->looking_up = true;
     return r ? r
              : pg_script(t->conn, "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;"
                                   "SET LOCAL enable_material = off");

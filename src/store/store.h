@@ -13,7 +13,9 @@
  *
  * SQL: parameters are $1, $2, ..., 32 at most; ids and digests are BYTEA, times BIGINT
  * milliseconds, flags BIGINT 0 or 1; text is UTF-8 without NUL, anything else FAULT_STORE. A
- * statement's text is a constant: it is prepared once a connection and found by its address.
+ * statement's text is a constant: it is prepared once a connection and found by its address. On
+ * PostgreSQL its plan may be as old, so rows are read by an index where there is one, however small
+ * the table is; but in a job that fills a bulk table the planner is free to choose.
  *
  * PostgreSQL out of reach: calls fail at once with FAULT_UNAVAILABLE, but for one that tries the
  * server anew, each half second at the most. Its prepared statements, session settings and LISTEN

@@ -633,6 +633,34 @@ static void test_more_statements_than_are_kept(void **state)
     assert_int_equal(fixture_number(f->s, "SELECT n FROM log"), 1);
 }
 
+static int explain_job(struct store_txn *t, void *arg)
+{
+    struct store_rows *rows _cleanup_rows_ = NULL;
+    int *scans = arg, r;
+
+    *scans = 0;
+    r = store_query(t, "EXPLAIN SELECT n FROM things WHERE id = $1", &rows, PARAMS(P_BLOB("x", 1)));
+    while (r == 0 && (r = store_rows_next(rows)) == 1) {
+        struct str line = store_col_text(rows, 0);
+        *scans += memmem(line.p, line.n, "Seq Scan", 8) != NULL;
+        r = 0;
+    }
+    return r;
+}
+
+/* The plan would be kept while the table grows. */
+static void test_plan_of_an_empty_table(void **state)
+{
+    struct fixture *f = *state;
+    int scans = -1;
+    char sql[200];
+
+    snprintf(sql, sizeof sql, "VACUUM ANALYZE %s.things", f->schema);
+    fixture_admin(sql);
+    assert_done(store_read(f->s, explain_job, &scans));
+    assert_int_equal(scans, 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -653,6 +681,7 @@ int main(void)
         FIXTURE_BOTH(test_pool_exhaustion),
         FIXTURE_BOTH(test_address_with_another_text),
         FIXTURE_BOTH(test_more_statements_than_are_kept),
+        FIXTURE_POSTGRES(test_plan_of_an_empty_table),
     };
 
     return FIXTURE_RUN(tests);
