@@ -214,15 +214,13 @@ static int look(struct scene *s, const char *body)
 
 static void test_answers_that_are_none(void **state)
 {
-    static const char *const bodies[] = {
-        "",
-        "{}",
-        "<a>",
-        "<GetIdentityVerificationAttributesResponse/>",
+    static const char no_status[] =
         "<GetIdentityVerificationAttributesResponse><GetIdentityVerificationAttributesResult>"
         "<VerificationAttributes><entry><key>example.com</key><value/></entry>"
         "</VerificationAttributes></GetIdentityVerificationAttributesResult>"
-        "</GetIdentityVerificationAttributesResponse>",
+        "</GetIdentityVerificationAttributesResponse>";
+    static const char *const bodies[] = {
+        "", "{}", "<a>", "<GetIdentityVerificationAttributesResponse/>", no_status,
     };
     struct scene *s = *state;
 

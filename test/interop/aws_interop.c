@@ -31,7 +31,7 @@ static int call(const struct config *config, char **argv, struct str body)
 {
     struct aws_options options = aws_options_of(config);
     struct aws_request request = {.body = body};
-    struct aws_error error;
+    struct aws_error error = {0};
     struct buf answer = buf_init(AWS_ANSWER_MAX);
     struct aws *aws = NULL;
     int r = aws_new(&options, &aws);
