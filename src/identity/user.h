@@ -146,8 +146,12 @@ struct user_epoch {
     struct str reason;
 };
 
-/* The user is held (user_hold) by the caller. The epoch never goes back. Returns 0 or a fault. */
-int user_end_epoch(struct store_txn *t, const struct uuid *id, const struct user_epoch *epoch);
+/*
+ * The user is held (user_hold) by the caller. The epoch never goes back. *ret_added: 1, or 0 where
+ * there is just this one already; it may be NULL. Returns 0 or a fault.
+ */
+int user_end_epoch(struct store_txn *t, const struct uuid *id, const struct user_epoch *epoch,
+                   int64_t *ret_added);
 
 /*
  * As above for n users, in ascending order, who need not be held where what may begin meanwhile is

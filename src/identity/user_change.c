@@ -198,10 +198,11 @@ int user_clear_failures(struct store_txn *t, const struct uuid *id)
     return store_exec(t, clear_sql, NULL, PARAMS(P_ID(id)));
 }
 
-int user_end_epoch(struct store_txn *t, const struct uuid *id, const struct user_epoch *epoch)
+int user_end_epoch(struct store_txn *t, const struct uuid *id, const struct user_epoch *epoch,
+                   int64_t *ret_added)
 {
     return store_exec(
-        t, epoch_sql, NULL,
+        t, epoch_sql, ret_added,
         PARAMS(P_ID(id), P_INT(epoch->not_before), P_INT(epoch->at), P_TEXT(epoch->reason)));
 }
 

@@ -331,7 +331,7 @@ static void test_locks(void **state)
 
 static int end_epoch(struct store_txn *t, const struct uuid *id, int64_t not_before)
 {
-    return user_end_epoch(t, id, &(struct user_epoch){not_before, NOW, STR("x")});
+    return user_end_epoch(t, id, &(struct user_epoch){not_before, NOW, STR("x")}, NULL);
 }
 
 static int64_t end_epoch_bulk(struct store_txn *t, const struct uuid *tenant, int64_t not_before)

@@ -308,6 +308,23 @@ static void test_ending_one_is_overtaken(void **state)
     end();
 }
 
+/* Also in the same millisecond and for the same reason. */
+static void test_the_same_is_overtaken(void **state)
+{
+    struct uuid id;
+    int64_t n = -1;
+
+    begin(state);
+    assert_done(newest_family(&ada, &id));
+    meanwhile = revoke_all;
+    assert_done(
+        session_revoke_family(scene->node.s, &scene->actor, NULL, &id, STR("breach"), NOW + 2, &n));
+    assert_int_equal(n, 0);
+    assert_int_equal(scene_notices(scene, "session_revoked"), 0);
+    assert_int_equal(scene_notices(scene, "sessions_revoked"), 1);
+    end();
+}
+
 static int delete_ada(void)
 {
     struct account_power power = {.actor = &scene->actor, .operator_ = true};
@@ -433,6 +450,7 @@ int main(void)
         FIXTURE_ON_POSTGRES(test_one_session_is_ended, scene),
         FIXTURE_ON_POSTGRES(test_revoking_one_is_overtaken, scene),
         FIXTURE_ON_POSTGRES(test_ending_one_is_overtaken, scene),
+        FIXTURE_ON_POSTGRES(test_the_same_is_overtaken, scene),
         FIXTURE_ON_POSTGRES(test_user_is_deleted, scene),
         FIXTURE_ON_POSTGRES(test_deleting_is_overtaken, scene),
         SCENE_BOTH(test_epoch_is_there),

@@ -21,13 +21,13 @@ static const char end_all_sql[] =
 /*
  * A mass revocation may have committed since, with epochs that end the same sessions: those were
  * counted and told by it. Behind the lock of the trail it shows; who gets the lock later looks for
- * what this ended (mass_beside.c). The epoch of this very act is not meant.
+ * what this ended (mass_beside.c). The epoch of this very act, $4, is not meant.
  */
 #define LEAVE                                                                                      \
     "UPDATE families SET revoked_at = NULL, revoked_reason = NULL WHERE revoked_at = $2 "          \
     "AND revoked_reason = $3 AND EXISTS (SELECT 1 FROM epochs e WHERE e.user_id = "                \
-    "families.user_id AND e.not_before >= families.created_at "                                    \
-    "AND NOT (e.at = $2 AND e.reason = $3)) AND "
+    "families.user_id AND e.not_before >= families.created_at AND e.not_before <> $4) AND "
+enum { NO_EPOCH = -1 };
 static const char leave_one_sql[] = LEAVE "id = $1" TALLY;
 static const char leave_all_sql[] = LEAVE "user_id = $1" TALLY;
 static const char newest_sql[] =
@@ -96,13 +96,13 @@ static int64_t horizon_of(int64_t issued_at, int64_t now)
 
 /* Takes from the tally what a mass revocation ended before. */
 static int leave(struct store_txn *t, const char *sql, const struct uuid *id, struct str reason,
-                 int64_t now, struct tally *tally)
+                 int64_t now, int64_t own, struct tally *tally)
 {
     struct tally left = {0};
     int r = tally->rows ? store_lock(t, STORE_LOCK_TRAIL) : 0;
 
     if (r == 0 && tally->rows)
-        r = run_tally(t, sql, PARAMS(P_ID(id), P_INT(now), P_TEXT(reason)), &left);
+        r = run_tally(t, sql, PARAMS(P_ID(id), P_INT(now), P_TEXT(reason), P_INT(own)), &left);
     tally->rows -= left.rows;
     tally->active -= left.active;
     return r;
@@ -115,7 +115,7 @@ static int end_one(struct store_txn *t, struct ending *e)
         run_tally(t, end_one_sql, PARAMS(P_ID(e->id), P_INT(e->now), P_TEXT(e->reason)), &tally);
 
     if (r == 0)
-        r = leave(t, leave_one_sql, e->id, e->reason, e->now, &tally);
+        r = leave(t, leave_one_sql, e->id, e->reason, e->now, NO_EPOCH, &tally);
     if (r)
         return r;
     e->changed = tally.rows > 0;
@@ -244,8 +244,9 @@ int session_revoke_reused(struct sessions *s, const struct trail_actor *actor,
 
 /* Past every family there is, also one that a node with a fast clock began. */
 static int end_epoch(struct store_txn *t, const struct uuid *user_id, struct str reason,
-                     int64_t now)
+                     int64_t now, int64_t *ret_own)
 {
+    int64_t added;
     struct store_rows *rows _cleanup_rows_ = NULL;
     int r = store_query(t, newest_sql, &rows, PARAMS(P_ID(user_id)));
 
@@ -255,11 +256,14 @@ static int end_epoch(struct store_txn *t, const struct uuid *user_id, struct str
         return r;
     int64_t newest = store_col_int(rows, 0);
     struct user_epoch epoch = {newest > now ? newest : now, now, reason};
-    return user_end_epoch(t, user_id, &epoch);
+    r = user_end_epoch(t, user_id, &epoch, &added);
+    if (r == 0 && added)
+        *ret_own = epoch.not_before;
+    return r;
 }
 
 static int end_families(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,
-                        struct str reason, int64_t now, struct tally *ret)
+                        struct str reason, int64_t now, int64_t *ret_own, struct tally *ret)
 {
     if (keep)
         return run_tally(t, end_others_sql,
@@ -269,18 +273,18 @@ static int end_families(struct store_txn *t, const struct uuid *user_id, const s
     if (r == 0)
         r = run_tally(t, end_all_sql, PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason)), ret);
     /* Only now: a family that an epoch has ended is none that could be ended. */
-    return r ? r : end_epoch(t, user_id, reason, now);
+    return r ? r : end_epoch(t, user_id, reason, now, ret_own);
 }
 
 int session_end_all(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,
                     struct str reason, int64_t now, int64_t *ret_ended)
 {
-    int64_t horizon = session_access_horizon(now);
+    int64_t horizon = session_access_horizon(now), own = NO_EPOCH;
     struct tally ended;
-    int r = end_families(t, user_id, keep, reason, now, &ended);
+    int r = end_families(t, user_id, keep, reason, now, &own, &ended);
 
     if (r == 0)
-        r = leave(t, leave_all_sql, user_id, reason, now, &ended);
+        r = leave(t, leave_all_sql, user_id, reason, now, own, &ended);
     /* Families for those who hold sockets of theirs; the user for who caches the account. */
     if (r == 0)
         r = feed_families_of(t, user_id, now, horizon);
