@@ -15,7 +15,9 @@
 /* Outcome: there is no such family or user within the bound. */
 enum { REVOKE_UNKNOWN = 1 };
 
-/* *ret_ended: 1, or 0 where it had ended, or was over, before. Returns 0, REVOKE_UNKNOWN or a fault. */
+/*
+ * *ret_ended: 1, or 0 where it had ended before, or was over. Returns 0, REVOKE_UNKNOWN or a fault.
+ */
 int session_revoke_family(struct sessions *s, const struct trail_actor *actor,
                           const struct uuid *tenant, const struct uuid *family_id,
                           struct str reason, int64_t now, int64_t *ret_ended);
