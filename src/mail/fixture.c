@@ -209,12 +209,13 @@ int64_t mail_number_of(struct scene *f, const char *sql, const char *parameter)
     "queued, sent, delayed, delivered, suppressed, rejected, bounced, complained, "                \
     "bounced_counted, complained_counted"
 #define BUCKET(span) "created_at - created_at % " span
+#define RECOUNT_BY(span, domain, template)                                                         \
+    "SELECT tenant_id, " BUCKET(span) " AS b, " domain                                             \
+                                      " AS d, " template " AS t, " SUMS                            \
+                                                         " FROM email_logs GROUP BY 1, 2, 3, 4"
 #define RECOUNT(span)                                                                              \
-    "SELECT tenant_id, " BUCKET(span) " AS b, domain, template, " SUMS                             \
-                                      " FROM email_logs GROUP BY 1, 2, 3, 4 UNION ALL"             \
-                                      " SELECT tenant_id, " BUCKET(span) " AS b, '', '', " SUMS    \
-                                                                         " FROM email_logs"        \
-                                                                         " GROUP BY 1, 2"
+    RECOUNT_BY(span, "domain", "''")                                                               \
+    " UNION ALL " RECOUNT_BY(span, "'*'", "template") " UNION ALL " RECOUNT_BY(span, "''", "''")
 #define ROLLUP(table)                                                                              \
     "SELECT tenant_id, bucket, domain, template, " COUNTS " FROM " table                           \
     " WHERE queued <> 0 OR sent <> 0 OR delayed <> 0 OR delivered <> 0 OR suppressed <> 0"         \

@@ -179,6 +179,40 @@ static void test_figures(void **state)
     assert_int_equal(w.n_errors, 0);
 }
 
+static int64_t sum_of_shares(struct work *w, enum mail_group group)
+{
+    int64_t sum = 0;
+
+    w->group = group;
+    read_all(w);
+    for (size_t i = 0; i < w->n_shares; i++)
+        sum += mail_counts_sent(&w->shares[i].counts);
+    return sum;
+}
+
+/* Groups are of the same messages as the sum, wherever in an hour a window begins and ends. */
+static void test_shares(void **state)
+{
+    struct scene *f = *state;
+    const int64_t step = MAIL_BUCKET_MS;
+    struct work w = {.f = f};
+
+    for (int64_t at = START - 2 * HOUR; at < START + 2 * HOUR; at += step)
+        send_some(f, at % HOUR ? &f->tenant : &f->other, at % 2 ? "" : "t", "a.org", 1, 0, at);
+    for (int64_t since = START - HOUR - step; since <= START - HOUR + step; since += step) {
+        for (int64_t until = START - HOUR + 2 * step; until < START + 2 * HOUR; until += 5 * step) {
+            w.window = mail_window(NULL, since, until, 0, START);
+            assert_int_equal(sum_of_shares(&w, MAIL_BY_DOMAIN), (until - since) / step);
+            assert_int_equal(sum_of_shares(&w, MAIL_BY_TEMPLATE), (until - since) / step);
+            assert_int_equal(mail_counts_sent(&w.counts), (until - since) / step);
+            w.window = mail_window(&f->tenant, since, until, 0, START);
+            int64_t sum = sum_of_shares(&w, MAIL_BY_TEMPLATE);
+            assert_true(sum > 0);
+            assert_int_equal(sum, mail_counts_sent(&w.counts));
+        }
+    }
+}
+
 static bool says(struct str text, const char *words)
 {
     return memmem(text.p, text.n, words, strlen(words)) != NULL;
@@ -229,9 +263,9 @@ static void test_reap(void **state)
     send_some(f, &f->tenant, "t", "a.org", 1, 1, START);
     send_some(f, &f->tenant, "t", "a.org", 1, 1, START + HOUR);
     assert_done(store_write(f->node.store, reap_job, &w));
-    assert_int_equal(w.removed, 4 + 2 + 1);
-    assert_int_equal(scene_number(f, "SELECT count(*) FROM email_rollups"), 2);
-    assert_int_equal(scene_number(f, "SELECT count(*) FROM email_rollups_hourly"), 4);
+    assert_int_equal(w.removed, 6 + 3 + 1);
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM email_rollups"), 3);
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM email_rollups_hourly"), 6);
     assert_int_equal(scene_number(f, "SELECT count(*) FROM email_errors"), 2);
 }
 
@@ -241,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_bounds), cmocka_unit_test(test_delivery),
         cmocka_unit_test(test_window), SCENE_BOTH(test_figures),
         SCENE_BOTH(test_advice),       SCENE_BOTH(test_reap),
+        SCENE_BOTH(test_shares),
     };
 
     return FIXTURE_RUN(tests);

@@ -25,15 +25,28 @@ static const char *const series_sql[2][2] =
     FROM_EACH("SELECT bucket - bucket % $3, " SUMS, "domain = ''", "$5",
               " GROUP BY bucket - bucket % $3 ORDER BY 1 LIMIT $4");
 
+/* Whole hours are read from the hours, and what is before and behind them from five minutes. */
+#define PART(table, from, to, where)                                                               \
+    "SELECT * FROM " table " WHERE bucket >= " from " AND bucket < " to " AND " where
+#define PARTS(where)                                                                               \
+    "(" PART("email_rollups_hourly", "$5", "$6", where) " UNION ALL " PART(                        \
+        "email_rollups", "$1", "$5", where) " UNION ALL " PART("email_rollups", "$6", "$2",        \
+                                                               where) ") parts"
 #define HANDED_OVER "sum(sent + delayed + delivered + bounced + complained)"
-#define SHARE_END(name)                                                                            \
-    " GROUP BY " name " ORDER BY CASE $3 WHEN 1 THEN sum(bounced_counted)"                         \
-    " WHEN 2 THEN sum(complained_counted) WHEN 3 THEN sum(sent + delayed + bounced)"               \
-    " ELSE " HANDED_OVER " END DESC, " HANDED_OVER " DESC, " name " LIMIT $4"
-#define SHARES(name) FROM_EACH("SELECT " name ", " SUMS, "domain <> ''", "$5", SHARE_END(name))
+#define SHARES(name, where)                                                                        \
+    "SELECT " name ", " SUMS                                                                       \
+    " FROM " PARTS(where) " GROUP BY " name " ORDER BY CASE $3 WHEN 1 THEN sum(bounced_counted) "  \
+                                            "WHEN 2 THEN sum(complained_counted)"                  \
+                          " WHEN 3 THEN sum(sent + delayed + bounced) ELSE " HANDED_OVER           \
+                          " END DESC, " HANDED_OVER " DESC, " name " LIMIT $4"
 
-static const char *const domains_sql[2][2] = SHARES("domain");
-static const char *const templates_sql[2][2] = SHARES("template");
+#define OF_TENANT " AND tenant_id = $7"
+#define A_DOMAIN "domain <> '' AND domain <> '" MAIL_ANY_DOMAIN "'"
+#define A_TEMPLATE "domain = '" MAIL_ANY_DOMAIN "'"
+static const char *const domains_sql[2] = {SHARES("domain", A_DOMAIN),
+                                           SHARES("domain", A_DOMAIN OF_TENANT)};
+static const char *const templates_sql[2] = {SHARES("template", A_TEMPLATE),
+                                             SHARES("template", A_TEMPLATE OF_TENANT)};
 
 #define ERRORS(tenant)                                                                             \
     "SELECT code, sum(n) FROM email_errors WHERE bucket >= $1 AND bucket < $2" tenant              \
@@ -108,16 +121,32 @@ int mail_metrics_totals(struct store_txn *t, const struct mail_window *w,
     return 0;
 }
 
-/* Runs a statement of $3, $4 (a limit) and perhaps a tenant. */
-static int query_many(struct store_txn *t, const char *sql, const struct mail_window *w,
-                      int64_t third, size_t limit, struct store_rows **ret_rows)
+static int query_series(struct store_txn *t, const struct mail_window *w, int64_t bucket_ms,
+                        size_t limit, struct store_rows **ret_rows)
 {
-    struct store_param params[5] = {P_INT(w->since), P_INT(w->until), P_INT(third),
+    struct store_param params[5] = {P_INT(w->since), P_INT(w->until), P_INT(bucket_ms),
                                     P_INT((int64_t)limit)};
 
     if (w->tenant)
         params[4] = P_ID(w->tenant);
-    return store_query(t, sql, ret_rows, params, w->tenant ? 5 : 4);
+    return store_query(t, TEXT_OF(series_sql, w), ret_rows, params, w->tenant ? 5 : 4);
+}
+
+static int query_shares(struct store_txn *t, const struct mail_window *w, enum mail_group group,
+                        enum mail_order order, size_t limit, struct store_rows **ret_rows)
+{
+    const char *const *sql = group == MAIL_BY_DOMAIN ? domains_sql : templates_sql;
+    int64_t past = w->since % CLOCK_HOUR, first = w->since + (past ? CLOCK_HOUR - past : 0),
+            last = w->until - w->until % CLOCK_HOUR;
+
+    /* No whole hour is in it. */
+    if (first >= last)
+        first = last = w->until;
+    struct store_param params[7] = {P_INT(w->since),       P_INT(w->until), P_INT((int64_t)order),
+                                    P_INT((int64_t)limit), P_INT(first),    P_INT(last)};
+    if (w->tenant)
+        params[6] = P_ID(w->tenant);
+    return store_query(t, sql[w->tenant != NULL], ret_rows, params, w->tenant ? 7 : 6);
 }
 
 int mail_metrics_series(struct store_txn *t, struct arena *a, const struct mail_window *window,
@@ -127,8 +156,7 @@ int mail_metrics_series(struct store_txn *t, struct arena *a, const struct mail_
     _cleanup_rows_ struct store_rows *rows = NULL;
     struct mail_point *points = arena_array(a, limit + 1, sizeof *points);
     size_t n = 0;
-    int r = points ? query_many(t, TEXT_OF(series_sql, window), window, bucket_ms, limit, &rows)
-                   : FAULT_MEMORY;
+    int r = points ? query_series(t, window, bucket_ms, limit, &rows) : FAULT_MEMORY;
 
     while (r == 0 && n < limit && (r = store_rows_next(rows)) == 1) {
         points[n++] = (struct mail_point){store_col_int(rows, 0), read_counts(rows, 1)};
@@ -147,10 +175,8 @@ int mail_metrics_shares(struct store_txn *t, struct arena *a, const struct mail_
 {
     _cleanup_rows_ struct store_rows *rows = NULL;
     struct mail_share *shares = arena_array(a, limit + 1, sizeof *shares);
-    const char *sql =
-        group == MAIL_BY_DOMAIN ? TEXT_OF(domains_sql, window) : TEXT_OF(templates_sql, window);
     size_t n = 0;
-    int r = shares ? query_many(t, sql, window, (int64_t)order, limit, &rows) : FAULT_MEMORY;
+    int r = shares ? query_shares(t, window, group, order, limit, &rows) : FAULT_MEMORY;
 
     while (r == 0 && n < limit && (r = store_rows_next(rows)) == 1) {
         shares[n] =

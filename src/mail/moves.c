@@ -6,7 +6,7 @@
 enum target { TO_LOG, TO_ROLLUP, TO_HOURLY, TO_ERROR };
 
 /* Below this many rows, statements of their own are fewer round trips than a bulk. */
-enum { FEW = 6 };
+enum { FEW = 8 };
 
 /* A rollup's counters: one a state, then the two that count in the rates. */
 enum { COUNT_BOUNCED = MAIL_STATES, COUNT_COMPLAINED, COUNTERS };
@@ -106,7 +106,8 @@ static void count(int64_t by[COUNTERS], const struct mail_mark *mark, int64_t st
         by[COUNT_COMPLAINED] += step;
 }
 
-/* Two of each move: of its domain and template, and of the sum. */
+/* Three of each move: of the sum, of its domain, of its template. */
+enum { TALLIES = 3 };
 static size_t tally_states(const struct mail_moves *moves, int64_t span, struct tally *tallies)
 {
     size_t n = 0;
@@ -119,6 +120,8 @@ static size_t tally_states(const struct mail_moves *moves, int64_t span, struct 
         t.name = t.part = STR("");
         tallies[n++] = t;
         t.name = m->domain;
+        tallies[n++] = t;
+        t.name = STR(MAIL_ANY_DOMAIN);
         t.part = m->template_name;
         tallies[n++] = t;
     }
@@ -231,7 +234,7 @@ static int write_all(struct store_txn *t, const struct batch *b)
 
 int mail_moves_write(struct store_txn *t, struct arena *a, const struct mail_moves *moves)
 {
-    size_t n = moves->n, most = 2 * n + 1;
+    size_t n = moves->n, most = TALLIES * n + 1;
     struct tally *rollups = arena_array(a, most, sizeof *rollups),
                  *hourly = arena_array(a, most, sizeof *hourly),
                  *errors = arena_array(a, most, sizeof *errors);

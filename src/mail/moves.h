@@ -14,6 +14,13 @@
 #include "mail/state.h"
 #include "store/store.h"
 
+/*
+ * A bucket has a row of its sum, whose domain and template are '', one for each domain, whose
+ * template is '', and one for each template, whose domain is this, which none can be: figures are
+ * by either, and one for each pair would be many times as many.
+ */
+#define MAIL_ANY_DOMAIN "*"
+
 enum {
     MAIL_BUCKET_MS = 5 * CLOCK_MINUTE, /* of email_rollups */
     MAIL_WORK_MAX = 256 * 1024 * 1024  /* bytes of memory that one batch may take */

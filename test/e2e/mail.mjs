@@ -38,7 +38,7 @@ export async function seedMail(installation, messages) {
             ${sent ? text(m.providerId) : 'NULL'}, ${text(m.to)}, ${text(m.domain)}, ${text(m.template)}, ${text(m.subject)}, 'sandbox',
             '${m.state}', ${m.counted ? 1 : 0}, ${text(m.code)}, ${text(m.detail)}, ${m.at}, ${sent ? m.at : 'NULL'}, ${m.at})`);
         for (const [table, span] of [['email_rollups', FINE], ['email_rollups_hourly', HOUR]]) {
-            for (const [domain, template] of [[m.domain, m.template], ['', '']]) {
+            for (const [domain, template] of [[m.domain, ''], ['*', m.template], ['', '']]) {
                 const key = JSON.stringify([table, m.tenantId, m.at - (m.at % span), domain, template]);
                 const counts = rollups.get(key) ?? Array(10).fill(0);
                 counts[states.indexOf(m.state)]++;
