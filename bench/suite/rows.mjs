@@ -266,6 +266,71 @@ async function start(scene) {
   };
 }
 
+const DAY = 86_400_000;
+const MOST_MS = 10;
+
+// One request after the other, as what is measured is how long each takes.
+async function latencyOf(scene, server, input, name, path) {
+  const { latencyUs, perSecond } = await measureWith('load', [
+    ...['me', '--port', server.port, '--connections', 1],
+    ...['--duration', scene.seconds, '--warmup', scene.warmup],
+    ...['--path', path, '--input', input],
+  ]);
+  scene.say(`  ${name}: ${(latencyUs.p99 / 1000).toFixed(2)} ms`);
+  return { name, perSecond: [perSecond], p50: latencyUs.p50, p99: latencyUs.p99 };
+}
+
+// What an administrator whose tenant has nine tenths of the messages looks at.
+async function measureMail(scene, url, store) {
+  const count = scene.quick ? 100_000 : 10_000_000;
+  scene.say(`  inserting ${count.toLocaleString('en')} messages`);
+  await servers.seedMail(scene.dir, url, count);
+  const server = await servers.startHoldfast(scene.dir, url, scene.keepLog);
+  const signed = await fetch(`${server.url}/auth/login`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ email: 'bench@bench.example', password: servers.PASSWORD }),
+  });
+  const { accessToken } = await signed.json();
+  const input = path.join(scene.dir, 'token');
+  fs.writeFileSync(input, `${accessToken}\n`, { mode: 0o600 });
+  const base = '/v1/email-monitoring';
+  const headers = { Authorization: `Bearer ${accessToken}` };
+  const cursorAt = async (days) => {
+    const until = new Date(Date.now() - days * DAY).toISOString();
+    const page = await fetch(`${server.url}${base}/logs?limit=1&until=${until}`, { headers });
+    return (await page.json()).nextCursor;
+  };
+  const [middle, oldest] = [await cursorAt(42), await cursorAt(84)];
+  const results = [];
+  for (const [name, target] of [
+    ['figures of 24 hours by domain', '/metrics?window=24h&bucket=1h&groupBy=domain'],
+    ['log, newest', '/logs'],
+    ['log, from the middle', `/logs?cursor=${middle}`],
+    ['log, oldest', `/logs?cursor=${oldest}`],
+    ['log, bounced, oldest', `/logs?status=bounced&cursor=${oldest}`],
+  ]) {
+    results.push(await latencyOf(scene, server, input, name, base + target));
+  }
+  const [figures, ...pages] = results.map(({ p99 }) => p99 / 1000);
+  const line = (what, ms) =>
+    alone(`${what}, ${count.toLocaleString('en')} messages on ${store}`, `${ms.toFixed(2)} ms`, `≤ ${MOST_MS} ms`, ms <= MOST_MS);
+  return {
+    loads: results,
+    lines: [
+      line('`GET /v1/email-monitoring/metrics`, p99', figures),
+      line('`GET /v1/email-monitoring/logs`, p99 at the worst depth', Math.max(...pages)),
+    ],
+  };
+}
+
+const mailSqlite = (scene) => measureMail(scene, scene.sqlite(), 'SQLite');
+
+async function mailPostgres(scene) {
+  const postgres = await servers.startPostgres(scene.dir);
+  return measureMail(scene, postgres.database('holdfast'), 'PostgreSQL');
+}
+
 export const rows = [
   { name: 'me', run: me, peers: true },
   { name: 'refresh-postgres', run: refreshPostgres, peers: true },
@@ -273,6 +338,8 @@ export const rows = [
   { name: 'login', run: login, peers: true },
   { name: 'revoke-sqlite', run: revokeSqlite },
   { name: 'revoke-postgres', run: revokePostgres },
+  { name: 'mail-sqlite', run: mailSqlite },
+  { name: 'mail-postgres', run: mailPostgres },
   { name: 'idle', run: idle, peers: true },
   { name: 'start', run: start, peers: true },
 ];

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { freePort, holdfast, peer, root, run } from './places.mjs';
+import { freePort, holdfast, peer, root, run, tool } from './places.mjs';
 
 export const PASSWORD = 'correct horse battery';
 const START_MS = 30_000;
@@ -200,6 +200,17 @@ export async function seedHoldfast(dir, databaseUrl, users) {
       input: PASSWORD,
     });
   }
+}
+
+// Tenants "bench" and "other", each with an administrator, and that many messages of theirs.
+export async function seedMail(dir, databaseUrl, count) {
+  const { env } = await holdfastCommand(databaseUrl);
+  const tenants = ['bench', 'other'].map((tenant) => {
+    const args = ['users', 'add', '--email', `${tenant}@bench.example`, '--role', 'admin'];
+    const options = { env, cwd: dir, input: PASSWORD };
+    return JSON.parse(run(holdfast, [...args, '--tenant', tenant, '--password-stdin', '--json'], options)).tenantId;
+  });
+  run(tool('seed_mail'), [databaseUrl, ...tenants, String(count)]);
 }
 
 // Signs user1@… to userN@… in, and returns the files of their tokens.

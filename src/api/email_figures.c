@@ -317,7 +317,10 @@ int email_figures_read(struct store_txn *t, struct arena *a, struct email_figure
         r = mail_metrics_knows_deliveries(t, w->until, &f->deliveries_known);
     if (r == 0)
         r = mail_metrics_series(t, a, w, f->bucket, points, &f->points, &f->n_points);
-    if (r == 0)
+    if (r == 0 && f->cache)
+        r = share_cache_read(f->cache, t, a, w, f->group, EMAIL_SHARES_MAX, &f->shares,
+                             &f->n_shares);
+    else if (r == 0)
         r = mail_metrics_shares(t, a, w, f->group, MAIL_MOST_SENT, EMAIL_SHARES_MAX, &f->shares,
                                 &f->n_shares);
     if (r == 0)

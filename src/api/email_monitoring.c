@@ -100,7 +100,8 @@ static int figures_job(struct store_txn *t, void *arg)
 static int get_metrics(struct call *call)
 {
     const struct window_query *q = call->query;
-    struct email_figures figures = {.group = q->group_by == 1 ? MAIL_BY_TEMPLATE : MAIL_BY_DOMAIN};
+    struct email_figures figures = {.group = q->group_by == 1 ? MAIL_BY_TEMPLATE : MAIL_BY_DOMAIN,
+                                    .cache = app_of(call)->mail->shares};
     struct reading reading = {call->arena, &figures};
     struct json_writer w = json_writer(&call->reply->body);
     int r = read_window(call, &figures.window, &figures.bucket);

@@ -11,6 +11,7 @@
 #include "mail/health.h"
 #include "mail/person.h"
 #include "mail/sender_domain.h"
+#include "mail/share_cache.h"
 #include "mail/suppression.h"
 
 /* Health, with what is to be done; of the domain what is known. */
@@ -31,11 +32,13 @@ int email_health_recommendations(struct arena *a, const struct email_health *h,
 
 enum { EMAIL_SHARES_MAX = 50, EMAIL_ERRORS_MAX = 20 };
 
-/* Figures of a window: the sum, by the bucket, by domain or template, and errors. */
+/* Figures of a window, with a cache where there is one: the sum, by the bucket, by domain or
+ * template, and errors. */
 struct email_figures {
     struct mail_window window;
     int64_t bucket;
     enum mail_group group;
+    struct share_cache *cache; /* NULL: none */
     struct mail_counts totals;
     bool deliveries_known;
     struct mail_point *points;
@@ -46,7 +49,7 @@ struct email_figures {
     size_t n_errors;
 };
 
-/* Reads all but window, bucket and group, inside a job. Returns 0 or a fault. */
+/* Reads all but window, bucket, group and cache, inside a job. Returns 0 or a fault. */
 int email_figures_read(struct store_txn *t, struct arena *a, struct email_figures *f);
 
 /* Writes the object of GET /v1/email-monitoring/metrics. Returns 0 or FAULT_MEMORY. */

@@ -64,6 +64,8 @@ int mail_new(const struct config *config, struct store *store, struct trail *tra
                 : make_keys(config, m);
     if (r == 0)
         r = sender_domain_new(&m->domain);
+    if (r == 0)
+        r = share_cache_new(&m->shares);
     if (r) {
         mail_free(m);
         return r;
@@ -79,6 +81,7 @@ void mail_free(struct mail *m)
     crypto_wipe(&m->unsubscribe, sizeof m->unsubscribe);
     seal_keys_release(&m->seal);
     sender_domain_free(m->domain);
+    share_cache_free(m->shares);
     mail_watch_release(&m->watch);
     free(m);
 }

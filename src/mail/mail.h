@@ -14,6 +14,7 @@
 #include "mail/event.h"
 #include "mail/sender.h"
 #include "mail/sender_domain.h"
+#include "mail/share_cache.h"
 #include "mail/unsubscribe.h"
 #include "mail/watch.h"
 #include "store/store.h"
@@ -29,6 +30,7 @@ struct mail {
     struct mac_ring unsubscribe;
     struct sender_domain *domain;
     struct mail_watch watch;
+    struct share_cache *shares;
     char public_url[MAIL_URL_MAX + 1]; /* "https://holdfast.example.com": no slash at the end */
 };
 

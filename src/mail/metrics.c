@@ -36,7 +36,7 @@ static const char *const series_sql[2][2] =
 #define SHARES(name, where)                                                                        \
     "SELECT " name ", " SUMS                                                                       \
     " FROM " PARTS(where) " GROUP BY " name " ORDER BY CASE $3 WHEN 1 THEN sum(bounced_counted) "  \
-                                            "WHEN 2 THEN sum(complained_counted)"                  \
+                          "WHEN 2 THEN sum(complained_counted)"                                    \
                           " WHEN 3 THEN sum(sent + delayed + bounced) ELSE " HANDED_OVER           \
                           " END DESC, " HANDED_OVER " DESC, " name " LIMIT $4"
 
@@ -90,6 +90,16 @@ struct mail_window mail_window(const struct uuid *tenant, int64_t since, int64_t
                                 span};
 }
 
+void mail_window_hours(const struct mail_window *w, int64_t *ret_first, int64_t *ret_last)
+{
+    int64_t past = w->since % CLOCK_HOUR, first = w->since + (past ? CLOCK_HOUR - past : 0),
+            last = w->until - w->until % CLOCK_HOUR;
+    bool any = first < last;
+
+    *ret_first = any ? first : w->until;
+    *ret_last = any ? last : w->until;
+}
+
 /* Which of the four statements. */
 #define TEXT_OF(sql, window) ((sql)[(window)->span == CLOCK_HOUR][(window)->tenant != NULL])
 
@@ -136,12 +146,9 @@ static int query_shares(struct store_txn *t, const struct mail_window *w, enum m
                         enum mail_order order, size_t limit, struct store_rows **ret_rows)
 {
     const char *const *sql = group == MAIL_BY_DOMAIN ? domains_sql : templates_sql;
-    int64_t past = w->since % CLOCK_HOUR, first = w->since + (past ? CLOCK_HOUR - past : 0),
-            last = w->until - w->until % CLOCK_HOUR;
+    int64_t first, last;
 
-    /* No whole hour is in it. */
-    if (first >= last)
-        first = last = w->until;
+    mail_window_hours(w, &first, &last);
     struct store_param params[7] = {P_INT(w->since),       P_INT(w->until), P_INT((int64_t)order),
                                     P_INT((int64_t)limit), P_INT(first),    P_INT(last)};
     if (w->tenant)

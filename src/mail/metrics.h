@@ -51,6 +51,9 @@ enum {
 struct mail_window mail_window(const struct uuid *tenant, int64_t since, int64_t until,
                                int64_t bucket_ms, int64_t now);
 
+/* The whole hours in it; where there is none, both are its end. */
+void mail_window_hours(const struct mail_window *window, int64_t *ret_first, int64_t *ret_last);
+
 /* Returns 0 or a fault. */
 int mail_metrics_totals(struct store_txn *t, const struct mail_window *window,
                         struct mail_counts *ret_counts);
