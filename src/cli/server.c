@@ -8,6 +8,7 @@
 #include "crypto/init.h"
 #include "crypto/password.h"
 #include "http/openapi.h"
+#include "mail/notice_mail.h"
 #include "sessions/account.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ struct server {
     struct buf openapi;
     struct housekeeping *housekeeping;
     struct transport *transport;
+    struct notice_mail *notices;
     struct http_engine *engine;
     struct serve_sandbox *sandbox;
     sigset_t signals;
@@ -141,10 +143,13 @@ static int start_serving(struct server *server)
                             &server->sandbox);
     if (r == 0)
         r = start_outbox(server);
+    if (r == 0 && server->transport)
+        r = notice_mail_start(server->app.mail, atomic_load(&server->app.outbox), &server->notices);
     if (r) {
         serve_sandbox_stop(server->sandbox);
         atomic_store(&server->app.engine, NULL);
         http_engine_stop(server->engine);
+        outbox_stop(atomic_load(&server->app.outbox));
     }
     return r;
 }
@@ -276,6 +281,7 @@ static void stop(struct server *server)
     struct outbox *outbox = atomic_load(&server->app.outbox);
 
     log_info("draining");
+    notice_mail_stop(server->notices);
     /* Handovers in flight end while requests do. What is accepted from now on waits on disk. */
     outbox_drain(outbox);
     give_notice(server);

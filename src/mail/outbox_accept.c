@@ -63,7 +63,8 @@ int outbox_check(const struct mail *m, const struct outbox_request *request,
     for (size_t i = 0; i < request->n; i++) {
         if (email_address_normalise(request->to[i], normal, &length) == 0)
             continue;
-        snprintf(ret_problem->field, sizeof ret_problem->field, "to[%zu].address", i);
+        snprintf(ret_problem->field, sizeof ret_problem->field, "to[%u].address",
+                 (unsigned)i % 1000);
         return MIME_MALFORMED;
     }
     return outbox_content_write(m, &copy, &mime, id, ret_problem);
