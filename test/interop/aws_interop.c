@@ -3,13 +3,17 @@
  *
  * usage: aws_interop call SERVICE PATH <body      (SERVICE: ses, sns, sts; PATH "/": a form)
  *        aws_interop send FROM RECIPIENT... <message
+ *        aws_interop verify TOPIC CERTIFICATE-FILE <envelope of SNS
  *
  * AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
  * AWS_CONTAINER_CREDENTIALS_FULL_URI and SES_CONFIGURATION_SET come from the environment. call
  * prints the answer, or the outcome, status, code and text; send a line for each recipient: result,
- * code, text, and after the first the message's id.
+ * code, text, and after the first the message's id; verify what the server would make of it.
  */
 #include "base/fault.h"
+#include "crypto/init.h"
+#include "mail/sns.h"
+#include "mail/sns_trust.h"
 #include "mail/transport.h"
 #include "net/aws.h"
 
@@ -17,12 +21,12 @@
 
 enum { INPUT_MAX = 32 * 1024 * 1024 };
 
-static int read_all(struct buf *b)
+static int read_all(FILE *from, struct buf *b)
 {
     char piece[65536];
     size_t n;
 
-    while ((n = fread(piece, 1, sizeof piece, stdin)) > 0)
+    while ((n = fread(piece, 1, sizeof piece, from)) > 0)
         buf_add(b, piece, n);
     return buf_fault(b);
 }
@@ -83,6 +87,42 @@ static int send_message(const struct config *config, int argc, char **argv, stru
     return r != 0;
 }
 
+/* The certificate is the file, whatever the URL. */
+static int fetch_file(void *context, const char *url, struct buf *ret_pem)
+{
+    FILE *file = fopen(context, "r");
+
+    if (!file)
+        return SNS_FETCH_UNREACHABLE;
+    int r = read_all(file, ret_pem);
+    fclose(file);
+    return r;
+}
+
+static int verify(char **argv, struct str envelope)
+{
+    struct str topic = str_of(argv[0]);
+    struct certificate_trust *trust = NULL;
+    struct sns_verifier *verifier = NULL;
+    struct sns_settings settings = {
+        .topics = &topic, .topic_count = 1, .fetch = fetch_file, .context = argv[1]};
+    struct arena arena = arena_init(SNS_ARENA_MAX);
+    struct sns_message message;
+    int r = crypto_init();
+
+    if (r == 0 && (r = sns_trust_new(&trust)) == 0) {
+        settings.trust = trust;
+        r = sns_verifier_new(&settings, &verifier);
+    }
+    if (r == 0)
+        r = sns_verify(verifier, envelope, clock_now(), &arena, &message);
+    printf("%s\n", r == 0 ? "verified" : r > 0 ? sns_outcome_text(r) : fault_message());
+    sns_verifier_free(verifier);
+    certificate_trust_free(trust);
+    arena_free(&arena);
+    return r != 0;
+}
+
 int main(int argc, char **argv)
 {
     struct config config = {
@@ -97,10 +137,12 @@ int main(int argc, char **argv)
     struct buf input = buf_init(INPUT_MAX);
     int exit_code = 2;
 
-    if (argc >= 4 && read_all(&input) == 0 && strcmp(argv[1], "call") == 0)
+    if (argc >= 4 && read_all(stdin, &input) == 0 && strcmp(argv[1], "call") == 0)
         exit_code = call(&config, argv + 2, buf_str(&input));
     else if (argc >= 4 && strcmp(argv[1], "send") == 0)
         exit_code = send_message(&config, argc - 2, argv + 2, buf_str(&input));
+    else if (argc >= 4 && strcmp(argv[1], "verify") == 0)
+        exit_code = verify(argv + 2, buf_str(&input));
     buf_free(&input);
     return exit_code;
 }

@@ -9,11 +9,14 @@ import datetime
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
+import urllib.parse
 import urllib.request
 
 import aws_fake
@@ -39,7 +42,7 @@ def environment(url, key=KEY, **more):
 def run(args, env, text=b""):
     done = subprocess.run([PROGRAM, *args], input=text, env=env, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=60, check=False)
-    assert not done.stderr, done.stderr.decode()
+    assert b"Sanitizer" not in done.stderr and b"runtime error" not in done.stderr, done.stderr
     return done.returncode, done.stdout.decode().splitlines()
 
 
@@ -234,11 +237,65 @@ class Moto(unittest.TestCase):
         self.assertRegex(lines[0], r"^accepted  \S+$")
         self.assertEqual(lines[1], "accepted  ")
         with urllib.request.urlopen(self.url + "/moto-api/data.json") as answer:
-            (message,) = json.load(answer)["ses"]["RawMessage"]
-        self.assertEqual(message["source"], "sender@example.com")
+            messages = json.load(answer)["ses"]["RawMessage"]
+        (message,) = [m for m in messages if m["source"] == "sender@example.com"]
         # To which moto adds those of the message's own head.
         self.assertEqual(message["destinations"][:2], ["a@example.com", "b@example.org"])
         self.assertEqual(message["raw_data"], MIME.decode())
+
+    def test_bounce_comes_signed_by_nobody_we_trust(self):
+        """From SES by SNS to an endpoint; but moto is not Amazon, so the server takes none of it."""
+        envelopes = []
+
+        class Endpoint(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *args):
+                pass
+
+            def do_POST(self):
+                envelopes.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(202)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        endpoint = http.server.HTTPServer(("127.0.0.1", 0), Endpoint)
+        threading.Thread(target=endpoint.serve_forever, daemon=True).start()
+        self.addCleanup(endpoint.server_close)
+        self.addCleanup(endpoint.shutdown)
+
+        def ask(service, version, **fields):
+            form = urllib.parse.urlencode({**fields, "Version": version}).encode()
+            code, lines = self.call(service, "/", form)
+            self.assertEqual(code, 0, lines)
+            return "".join(lines)
+
+        created = ask("sns", "2010-03-31", Action="CreateTopic", Name="bounces")
+        (arn,) = re.findall("<TopicArn>(.*)</TopicArn>", created)
+        ask("sns", "2010-03-31", Action="Subscribe", TopicArn=arn, Protocol="http",
+            Endpoint=f"http://127.0.0.1:{endpoint.server_address[1]}/")
+        ask("ses", "2010-12-01", Action="VerifyDomainDkim", Domain="bounces.example.com")
+        ask("ses", "2010-12-01", Action="SetIdentityNotificationTopic",
+            Identity="bounces.example.com", NotificationType="Bounce", SnsTopic=arn)
+        code, lines = run(["send", "a@bounces.example.com", "bounce@simulator.amazonses.com"],
+                          environment(self.url), MIME)
+        self.assertEqual((code, lines[0][:9]), (0, "accepted "), lines)
+        ask("sns", "2010-03-31", Action="Publish", TopicArn=arn, Message='{"notificationType":"Bounce"}')
+        bounce, published = envelopes
+        self.assertEqual(json.loads(bounce)["Message"]["bounce"]["bounceType"], "Permanent")
+        # In its server mode moto does not give its certificate out; this one is as little Amazon's.
+        with tempfile.TemporaryDirectory() as place:
+            certificate = os.path.join(place, "certificate")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+                            "-subj", "/CN=sns.amazonaws.com", "-addext",
+                            "subjectAltName=DNS:sns.amazonaws.com", "-addext",
+                            "basicConstraints=critical,CA:FALSE", "-keyout", "/dev/null", "-out",
+                            certificate], check=True, stderr=subprocess.DEVNULL)
+            env = environment(self.url)
+            for topic, envelope, said in (
+                    # Of SES's events moto makes an object where SNS has text.
+                    (arn, bounce, "not an SNS message"),
+                    (arn + "x", published, "the message is of a topic that is not allowed here"),
+                    (arn, published, "the signing certificate is not one of SNS")):
+                self.assertEqual(run(["verify", topic, certificate], env, envelope), (1, [said]))
 
     def test_errors(self):
         code, lines = self.call("sns", "/", b"Action=GetTopicAttributes&Version=2010-03-31&TopicArn="
