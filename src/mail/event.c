@@ -203,9 +203,22 @@ static int apply(struct mail_work *w, const struct mail_event *events, size_t n)
     return r ? r : mail_act_on_users(w);
 }
 
+static void tell_fates(const struct mail_work *w, const struct mail_event *events, size_t n,
+                       enum mail_event_fate *fates)
+{
+    for (size_t i = 0; i < n; i++)
+        fates[i] = MAIL_EVENT_DUPLICATE;
+    for (size_t i = 0; i < w->n; i++) {
+        const struct mail_item *item = &w->items[i];
+        if (item->accepted)
+            fates[item->event - events] =
+                uuid_is_nil(&item->log_id) ? MAIL_EVENT_UNMATCHED : MAIL_EVENT_MATCHED;
+    }
+}
+
 int mail_event_apply(struct store_txn *t, const struct mail_event *events, size_t n,
                      const struct mail_event_policy *policy, int64_t now,
-                     struct mail_event_result *ret_result)
+                     struct mail_event_result *ret_result, enum mail_event_fate *ret_fates)
 {
     _cleanup_arena_ struct arena a = arena_init(MAIL_WORK_MAX);
     struct mail_work w = {.t = t, .a = &a, .policy = policy, .now = now};
@@ -213,7 +226,10 @@ int mail_event_apply(struct store_txn *t, const struct mail_event *events, size_
     if (n > MAIL_EVENTS_MAX)
         return fault_set(FAULT_LIMIT, "%zu events in a batch, %d at most", n, MAIL_EVENTS_MAX);
     int r = apply(&w, events, n);
-    if (r == 0)
-        *ret_result = w.result;
-    return r;
+    if (r)
+        return r;
+    *ret_result = w.result;
+    if (ret_fates)
+        tell_fates(&w, events, n, ret_fates);
+    return 0;
 }

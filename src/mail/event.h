@@ -49,6 +49,13 @@ struct mail_event_policy {
     int64_t soft_suppress_ms; /* for so long */
 };
 
+/* What became of one event of a batch. */
+enum mail_event_fate {
+    MAIL_EVENT_DUPLICATE, /* known already, or earlier in the batch */
+    MAIL_EVENT_MATCHED,   /* new, and of a log row */
+    MAIL_EVENT_UNMATCHED  /* new, of no log row so far */
+};
+
 struct mail_event_result {
     int64_t accepted;                  /* new ones, of which */
     int64_t unmatched;                 /* are of no log row, so far */
@@ -59,6 +66,8 @@ struct mail_event_result {
 };
 
 /*
+ * ret_fates (may be NULL) has room for n. Of equal events of a batch the first is the new one.
+ *
  * Two events are the same where kind, recipient and feedback_id are; without a feedback_id, where
  * kind, recipient, provider_id and time are. The order in which events come, and whether before or
  * after mail_log_hand_over, makes no difference to the states, counters and suppressions.
@@ -69,6 +78,6 @@ struct mail_event_result {
  */
 int mail_event_apply(struct store_txn *t, const struct mail_event *events, size_t n,
                      const struct mail_event_policy *policy, int64_t now,
-                     struct mail_event_result *ret_result);
+                     struct mail_event_result *ret_result, enum mail_event_fate *ret_fates);
 
 #endif

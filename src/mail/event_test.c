@@ -52,8 +52,9 @@ static int step_job(struct store_txn *t, void *arg)
 
     for (int i = 0; r == 0 && i < p->n; i++) {
         struct mail_event event = step_event(p, p->order[i]);
-        r = p->order[i] == 0 ? mail_log_hand_over(t, &handover, 1, NULL)
-                             : mail_event_apply(t, &event, 1, &mail_test_policy, NOW, &result);
+        r = p->order[i] == 0
+                ? mail_log_hand_over(t, &handover, 1, NULL)
+                : mail_event_apply(t, &event, 1, &mail_test_policy, NOW, &result, NULL);
     }
     return r;
 }
@@ -329,7 +330,7 @@ static int too_many_job(struct store_txn *t, void *arg)
 {
     struct mail_event_result result;
 
-    return mail_event_apply(t, arg, MAIL_EVENTS_MAX + 1, &mail_test_policy, NOW, &result);
+    return mail_event_apply(t, arg, MAIL_EVENTS_MAX + 1, &mail_test_policy, NOW, &result, NULL);
 }
 
 static void test_limits(void **state)

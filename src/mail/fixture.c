@@ -138,7 +138,7 @@ static int apply_job(struct store_txn *t, void *arg)
 {
     struct applying *a = arg;
 
-    return mail_event_apply(t, a->events, a->n, &mail_test_policy, NOW, &a->result);
+    return mail_event_apply(t, a->events, a->n, &mail_test_policy, NOW, &a->result, NULL);
 }
 
 struct mail_event_result mail_apply(struct scene *f, const struct mail_event *events, size_t n)
