@@ -52,6 +52,49 @@ static void write_sessions(const struct sessions *s, struct buf *out)
     WRITE_ROWS(out, rows);
 }
 
+static void write_refusals(const struct webhook *w, struct buf *out)
+{
+    metric_write_head(out, "holdfast_mail_webhooks_refused_total", "counter",
+                      "Webhooks that were refused, by reason.");
+    for (int i = 1; i < WEBHOOK_REFUSALS; i++) {
+        char label[64];
+        snprintf(label, sizeof label, "reason=\"%s\"", webhook_reasons[i].name);
+        metric_write(out, "holdfast_mail_webhooks_refused_total", label,
+                     webhook_refused(w, (enum webhook_refusal)i));
+    }
+}
+
+static void write_mail(const struct mail *m, struct buf *out)
+{
+    const struct intake_counters *c = intake_counters(m->intake);
+    const struct row rows[] = {
+        {"holdfast_mail_webhooks_total", "counter", "Webhooks that were taken.",
+         webhook_taken(m->webhook)},
+        {"holdfast_mail_events_total", "counter", "New events of mail.",
+         metric_value(&c->accepted)},
+        {"holdfast_mail_events_duplicate_total", "counter", "Events that were known already.",
+         metric_value(&c->duplicates)},
+        {"holdfast_mail_events_unmatched_total", "counter",
+         "New events of messages that are not in the log.", metric_value(&c->unmatched)},
+        {"holdfast_mail_events_alerting_total", "counter",
+         "Complaints that mail fails authentication.", metric_value(&c->alerts)},
+        {"holdfast_mail_recipients_unreadable_total", "counter",
+         "Recipients of events that are no addresses.", webhook_unreadable(m->webhook)},
+        {"holdfast_mail_suppressed_total", "counter", "Addresses that events suppressed.",
+         metric_value(&c->suppressed)},
+        {"holdfast_mail_users_invalid_total", "counter", "Users whose address bounced.",
+         metric_value(&c->invalidated)},
+        {"holdfast_mail_users_unsubscribed_total", "counter", "Users who complained.",
+         metric_value(&c->unsubscribed)},
+        {"holdfast_mail_batches_total", "counter", "Transactions that took events.",
+         metric_value(&c->batches)},
+        {"holdfast_mail_events_waiting", "gauge", "Events that wait for the present batch.",
+         intake_waiting(m->intake)},
+    };
+    WRITE_ROWS(out, rows);
+    write_refusals(m->webhook, out);
+}
+
 static void write_store(struct store *store, struct buf *out)
 {
     struct store_stats st;
@@ -147,6 +190,7 @@ void metrics_write(struct app *app, struct buf *out)
 
     dispatch_write_metrics(app->dispatch, out);
     write_sessions(app->sessions, out);
+    write_mail(app->mail, out);
     write_store(app->store, out);
     mail_watch_write_metrics(&app->mail->watch, out);
     if (outbox)

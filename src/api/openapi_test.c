@@ -167,6 +167,29 @@ static void check_parameters(const char *path, const char *method, json_t *opera
         fail_msg("%s %s names %zu of its parameters", method, path, named);
 }
 
+/* A body that a provider signs is of any type and may hold more than is read of it. */
+static void test_webhooks(void **state)
+{
+    const json_t *paths = json_object_get(document, "paths");
+    const json_t *post =
+        json_object_get(json_object_get(paths, "/v1/email-monitoring/ses/bounce"), "post");
+    const json_t *content = json_object_get(json_object_get(post, "requestBody"), "content");
+    const json_t *responses = json_object_get(post, "responses");
+    const json_t *components = json_object_get(document, "components");
+    const json_t *schema =
+        json_object_get(json_object_get(components, "schemas"), "SesBounceEvent");
+
+    assert_non_null(json_object_get(content, "application/json"));
+    assert_non_null(json_object_get(content, "text/plain"));
+    assert_non_null(json_object_get(responses, "202"));
+    assert_non_null(json_object_get(responses, "401"));
+    assert_non_null(json_object_get(responses, "413"));
+    assert_null(json_object_get(responses, "415"));
+    assert_true(json_is_true(json_object_get(schema, "additionalProperties")));
+    assert_non_null(
+        json_object_get(json_object_get(components, "securitySchemes"), "webhookSignature"));
+}
+
 static void test_parameters(void **state)
 {
     each_operation(check_parameters);
@@ -241,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_operation_ids_are_unique),
         cmocka_unit_test(test_operations),
+        cmocka_unit_test(test_webhooks),
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_references_resolve),
         cmocka_unit_test(test_schemas_are_used),

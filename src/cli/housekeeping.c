@@ -7,6 +7,7 @@
 #include "mail/erasure.h"
 #include "mail/outbox.h"
 #include "mail/retention.h"
+#include "mail/sns_seen.h"
 #include "sessions/lockout.h"
 #include "sessions/login.h"
 #include "sessions/overview.h"
@@ -14,7 +15,7 @@
 
 #include <pthread.h>
 
-enum { REAP_ROWS = 2000, REAP_USERS = 500, REAP_MAIL = 500, REAP_MAIL_MS = 250 };
+enum { REAP_ROWS = 2000, REAP_USERS = 500, REAP_MAIL = 500, REAP_MAIL_MS = 250, REAP_SEEN = 50000 };
 
 /* How long an ended session can still be looked at. */
 static const int64_t keep_families_ms = 30 * (int64_t)CLOCK_DAY;
@@ -162,6 +163,11 @@ static int reap_requests(struct housekeeping *h)
     return store_write(h->sessions->store, reap_requests_job, &r);
 }
 
+static int reap_seen(struct housekeeping *h)
+{
+    return sns_seen_reap(h->sessions->store, clock_now(), REAP_SEEN, NULL);
+}
+
 struct chore {
     const char *failing; /* what the log says when it fails */
     int64_t every_ms;
@@ -183,6 +189,7 @@ static const struct chore chores[] = {
     {"persons cannot be erased from mail", 2 * CLOCK_SECOND, erase_persons, false},
     {"the health of mail cannot be checked", CLOCK_HOUR, watch_mail, false},
     {"old idempotency keys cannot be reaped", CLOCK_MINUTE, reap_requests, false},
+    {"messages of SNS cannot be forgotten", 10 * CLOCK_SECOND, reap_seen, false},
 };
 enum { CHORES = sizeof chores / sizeof *chores };
 

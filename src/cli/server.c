@@ -63,6 +63,8 @@ static int start_app(struct server *server)
     app->sessions = session->sessions;
     int r = mail_new(config_current(), session->store, session->trail, &app->mail);
     if (r == 0)
+        r = mail_listen(config_current(), app->mail);
+    if (r == 0)
         r = openapi_write(api_tables, API_TABLES, &server->openapi);
     app->openapi = buf_str(&server->openapi);
     if (r == 0)

@@ -235,6 +235,29 @@ static void test_weak_secrets(void **state)
                         "OAUTH_CLIENT_SECRET: is not set, but OAUTH_CLIENT_ID is\n");
 }
 
+/* Secrets of webhooks: guessable ones in development alone, and no more than are tried. */
+static void test_webhook_secrets(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(fixture_load(f, NULL, true, JWT_SECRET, ENCRYPTION_KEY,
+                                  "SES_WEBHOOK_SECRET=short",
+                                  "SES_WEBHOOK_RETIRED_SECRETS=1, 2, 3, 4, 5, 6, 7, 8", NULL),
+                     0);
+    assert_int_equal(fixture_load(f, NULL, true, JWT_SECRET, ENCRYPTION_KEY,
+                                  "SES_WEBHOOK_RETIRED_SECRETS=1, 2, 3, 4, 5, 6, 7, 8, 9", NULL),
+                     CONFIG_INVALID);
+    assert_string_equal(fixture_problems(f),
+                        "SES_WEBHOOK_RETIRED_SECRETS: holds more than 8 secrets\n");
+    assert_int_equal(fixture_load(f, NULL, true, "HOLDFAST_ENV=staging", JWT_SECRET, ENCRYPTION_KEY,
+                                  "SES_WEBHOOK_SECRET=short", "SES_WEBHOOK_RETIRED_SECRETS=too",
+                                  NULL),
+                     CONFIG_INVALID);
+    assert_string_equal(fixture_problems(f),
+                        "SES_WEBHOOK_SECRET: is shorter than 32 characters\n"
+                        "SES_WEBHOOK_RETIRED_SECRETS: is shorter than 32 characters\n");
+}
+
 static void test_databases(void **state)
 {
     static const char *const good[] = {"DATABASE_URL=sqlite:/var/lib/x.db",
@@ -351,6 +374,7 @@ int main(void)
         WITH_PLACE(test_a_secret_is_never_repeated),
         WITH_PLACE(test_weak_secrets),
         WITH_PLACE(test_databases),
+        WITH_PLACE(test_webhook_secrets),
         WITH_PLACE(test_origins),
         WITH_PLACE(test_longest_lists),
         WITH_PLACE(test_problems_are_bounded),

@@ -6,7 +6,10 @@
 #include "http/dispatch_internal.h"
 #include "http/h1.h"
 
-enum { RATE_KEYS_MAX = 100000, RATE_KIND = 1, IGNORED_BODY_MAX = 4096, OPEN_BODY_MAX = 16384 };
+enum { RATE_KEYS_MAX = 100000, RATE_KIND = 1, IGNORED_BODY_MAX = 4096 };
+
+/* Bodies that anyone may send: of most routes, and of all longer ones at a time. */
+enum { OPEN_BODY_MAX = 16384, OPEN_BODIES_MAX = 64 * 1024 * 1024 };
 
 int dispatch_new(const struct route_table *tables, size_t n, struct sessions *sessions, void *app,
                  struct dispatch **ret)
@@ -67,15 +70,12 @@ static int limit_rate(struct dispatch *d, const struct config *config,
                       const struct in6_addr *client, const struct http_request *r,
                       struct http_reply *reply)
 {
-    struct limiter_key key = {.kind = RATE_KIND};
+    struct limiter_key key = limiter_key_of_address(RATE_KIND, client);
     struct limiter_rule rule = {config->rate_limit_per_minute, CLOCK_MINUTE};
     struct limiter_state state;
 
     if (rule.limit == 0)
         return 0;
-    memcpy(key.subject, client->s6_addr, sizeof key.subject);
-    if (!IN6_IS_ADDR_V4MAPPED(client))
-        memset(key.subject + 8, 0, 8);
     if (limiter_take(d->limiter, &key, rule, clock_mono(), &state) != LIMITER_REFUSED)
         return 0;
     add_rate_headers(reply, rule.limit, &state);
@@ -139,6 +139,8 @@ static size_t body_max(const struct config *config, const struct route *route)
         return route->stream_max;
     if (!route->body)
         return IGNORED_BODY_MAX;
+    if (route->body_max)
+        return route->body_max < max ? route->body_max : max;
     return route->permission < PERMIT_USER && max > OPEN_BODY_MAX ? OPEN_BODY_MAX : max;
 }
 
@@ -169,6 +171,52 @@ static int take_seat(struct dispatch *d, struct call *call)
     }
     call->seated = true;
     return arena_on_free(call->arena, leave_seat, &d->seated);
+}
+
+/* What a long body takes of the room, until its request is over. */
+struct held_room {
+    struct dispatch *d;
+    size_t n;
+};
+
+static void leave_room(void *arg)
+{
+    const struct held_room *held = arg;
+
+    atomic_fetch_sub(&held->d->room, held->n);
+}
+
+/* How long the body will be: as it says, or as long as it may be. */
+static size_t body_length(const struct http_request *r, size_t max)
+{
+    uint64_t n;
+    size_t count;
+    struct str length = http_header_find(r, STR("Content-Length"), &count);
+
+    return count && str_to_u64(length, max, &n) == 0 ? (size_t)n : max;
+}
+
+/*
+ * Somebody unknown could hold much memory by many long bodies that never end. Returns 0, or a
+ * problem where no room is left.
+ */
+static int take_room(struct dispatch *d, struct call *call, size_t body_max)
+{
+    size_t n = body_length(call->request, body_max);
+    struct held_room *held;
+
+    if (call->route->permission >= PERMIT_USER || n <= OPEN_BODY_MAX)
+        return 0;
+    held = arena_alloc(call->arena, sizeof *held);
+    if (!held)
+        return FAULT_MEMORY;
+    *held = (struct held_room){d, n};
+    if (atomic_fetch_add(&d->room, n) + n > OPEN_BODIES_MAX) {
+        leave_room(held);
+        buf_add_str(&call->reply->headers, STR("Retry-After: 1\r\n"));
+        return call_problem(call, PROBLEM_OVERLOADED, "Too many long bodies arrive at once.");
+    }
+    return arena_on_free(call->arena, leave_room, held);
 }
 
 static int plan_route(struct dispatch *d, const struct config *config, struct http_request *r,
@@ -208,11 +256,16 @@ static void log_failure(struct call *call, const char *what, int fault)
     }
 }
 
-/* Who was told that an administrative route, or what it is to work on, is not for them. */
+/*
+ * Who was told that an administrative route, or what it is to work on, is not for them; and whoever
+ * sent what is no authentic webhook.
+ */
 static bool is_refusal(const struct call *call, int problem)
 {
     int status = problem > 0 ? problem_row(problem)->status : 0;
 
+    if (call->route->permission == PERMIT_WEBHOOK)
+        return status >= 400 && status < 500;
     return call->route->permission >= PERMIT_ADMIN && call->who.present &&
            (status == 403 || status == 404);
 }
@@ -234,15 +287,20 @@ static void reply_with(struct dispatch *d, struct call *call, int r)
     /* A client's own scheme (RFC 6749, section 5.2); elsewhere it is a bearer token. */
     if (r == PROBLEM_INVALID_CLIENT)
         buf_add_str(&reply->headers, STR("WWW-Authenticate: Basic realm=\"holdfast\"\r\n"));
+    if (r == PROBLEM_SIGNATURE_INVALID)
+        buf_add_str(&reply->headers,
+                    STR("WWW-Authenticate: X-Webhook-Signature realm=\"holdfast\"\r\n"));
     dispatch_problem(reply, r, call->problem_detail, call->problem_field, &call->request->id);
 }
 
 /* Who is not let in is told so before a body is received. Its run asks again. */
-static int refuse_early(struct dispatch *d, struct call *call)
+static int refuse_early(struct dispatch *d, struct call *call, size_t body_max)
 {
     bool has_body = call->route->body || call->route->stream_type;
     int r = has_body ? dispatch_guard(d, call, false) : 0;
 
+    if (r == 0)
+        r = take_room(d, call, body_max);
     if (r == 0 || r == CALL_DEFER)
         return 0;
     reply_with(d, call, r);
@@ -266,7 +324,8 @@ static int plan(void *context, struct http_request *r, struct http_plan *ret_pla
         dispatch_options(config, r, reply, (1U << HTTP_METHODS) - 1);
     else
         answered = limit_rate(d, config, &client, r, reply) ||
-                   plan_route(d, config, r, call, ret_plan, reply) || refuse_early(d, call);
+                   plan_route(d, config, r, call, ret_plan, reply) ||
+                   refuse_early(d, call, ret_plan->body_max);
     if (answered)
         dispatch_headers(config, r, &r->id, reply, secure);
     return answered;
@@ -310,7 +369,7 @@ static int bind_body(struct call *call)
                    ? 0
                    : call_problem(call, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "This takes %s.",
                                   route->stream_type);
-    if (!route->body)
+    if (!route->body || route->flags & ROUTE_RAW)
         return 0;
     if (text.n &&
         !(form ? is_type(type, STR("application/x-www-form-urlencoded")) : is_json_type(type)))

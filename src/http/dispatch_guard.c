@@ -184,6 +184,8 @@ int dispatch_guard(struct dispatch *d, struct call *call, bool may_block)
     case PERMIT_ANYONE:
     case PERMIT_CLIENT:
         return 0;
+    case PERMIT_WEBHOOK:
+        return call->route->admit(call);
     case PERMIT_METRICS:
         return guard_metrics(call);
     case PERMIT_USER:

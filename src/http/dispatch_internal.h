@@ -25,7 +25,8 @@ struct dispatch {
     struct refusals *refusals;
     struct dispatch_metrics *metrics;
     size_t routes;
-    atomic_int seated; /* administrative calls on the password lane */
+    atomic_int seated;  /* administrative calls on the password lane */
+    atomic_size_t room; /* bytes that long bodies of anybody may take now */
 };
 
 /* The client's address behind trusted proxies, and whether it came by TLS. */

@@ -169,6 +169,15 @@ static void write_streamed_body(struct json_writer *w, const char *media_type)
     json_object_end(w);
 }
 
+static void write_media(struct json_writer *w, const char *type, const struct route *route)
+{
+    json_key(w, type);
+    json_object_begin(w);
+    json_key(w, "schema");
+    openapi_reference(w, "schemas", route->body->name);
+    json_object_end(w);
+}
+
 static void write_request_body(struct json_writer *w, const struct route *route)
 {
     if (route->stream_type)
@@ -181,12 +190,11 @@ static void write_request_body(struct json_writer *w, const struct route *route)
     json_bool(w, !(route->flags & ROUTE_BODY_OPTIONAL));
     json_key(w, "content");
     json_object_begin(w);
-    json_key(w,
-             route->flags & ROUTE_FORM ? "application/x-www-form-urlencoded" : "application/json");
-    json_object_begin(w);
-    json_key(w, "schema");
-    openapi_reference(w, "schemas", route->body->name);
-    json_object_end(w);
+    write_media(
+        w, route->flags & ROUTE_FORM ? "application/x-www-form-urlencoded" : "application/json",
+        route);
+    if (route->flags & ROUTE_RAW)
+        write_media(w, "text/plain", route); /* as SNS calls its JSON */
     json_object_end(w);
     json_object_end(w);
 }

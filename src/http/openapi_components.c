@@ -131,6 +131,18 @@ static void write_security_scheme(struct json_writer *w, const char *name, const
     json_object_end(w);
 }
 
+static void write_header_scheme(struct json_writer *w, const char *name, const char *header,
+                                const char *help)
+{
+    json_key(w, name);
+    json_object_begin(w);
+    openapi_member(w, "type", "apiKey");
+    openapi_member(w, "in", "header");
+    openapi_member(w, "name", header);
+    openapi_member(w, "description", help);
+    json_object_end(w);
+}
+
 static void write_security_schemes(struct json_writer *w)
 {
     json_key(w, "securitySchemes");
@@ -139,6 +151,9 @@ static void write_security_schemes(struct json_writer *w)
     write_security_scheme(w, "clientSecret", "basic", "The OAuth client's id and secret.");
     write_security_scheme(w, "metricsToken", "bearer", "METRICS_TOKEN; not needed on loopback.");
     write_security_scheme(w, "serviceToken", "bearer", "A token of EMAIL_SERVICE_TOKENS.");
+    write_header_scheme(w, "webhookSignature", "X-Webhook-Signature",
+                        "t=<unix>,v1=<HMAC-SHA256 of \"<unix>.<body>\" in hexadecimal>; not needed "
+                        "with a signed message of SNS.");
     json_object_end(w);
 }
 

@@ -8,6 +8,7 @@ static const struct {
     [PERMIT_ANYONE] = {"anyone", "Anyone may call."},
     [PERMIT_METRICS] = {"metrics", "For callers on loopback, or with the metrics token."},
     [PERMIT_CLIENT] = {"client", "For the OAuth client, by its id and secret."},
+    [PERMIT_WEBHOOK] = {"webhook", "For senders whose signature verifies."},
     [PERMIT_USER] = {"user", "For any signed-in user."},
     [PERMIT_ADMIN] = {"admin", "For an admin of the tenant, or an operator; a session with a "
                                "second factor is needed where the installation demands it."},
@@ -42,6 +43,9 @@ void openapi_security(struct json_writer *w, const struct route *route)
         write_requirement(w, NULL); /* loopback needs none */
     } else if (route->permission == PERMIT_CLIENT) {
         write_requirement(w, "clientSecret");
+    } else if (route->permission == PERMIT_WEBHOOK) {
+        write_requirement(w, "webhookSignature");
+        write_requirement(w, NULL); /* a message of SNS holds its signature */
     } else if (route->permission >= PERMIT_USER) {
         write_requirement(w, "bearerAuth");
     }
@@ -63,6 +67,8 @@ static uint64_t problems_of_permission(const struct route *route)
         return PROBLEM_BIT(UNAUTHENTICATED);
     case PERMIT_CLIENT:
         return PROBLEM_BIT(INVALID_CLIENT);
+    case PERMIT_WEBHOOK:
+        return PROBLEM_BIT(SIGNATURE_INVALID);
     case PERMIT_USER:
         return bearer;
     case PERMIT_ADMIN:
@@ -86,7 +92,9 @@ static uint64_t problems_of(const struct route *route)
     if (route->query || has_body)
         set |= PROBLEM_BIT(INVALID_FIELD);
     if (has_body)
-        set |= PROBLEM_BIT(TOO_LARGE) | PROBLEM_BIT(UNSUPPORTED_MEDIA_TYPE) | PROBLEM_BIT(TIMEOUT);
+        set |= PROBLEM_BIT(TOO_LARGE) | PROBLEM_BIT(TIMEOUT);
+    if (has_body && !(route->flags & ROUTE_RAW))
+        set |= PROBLEM_BIT(UNSUPPORTED_MEDIA_TYPE);
     if (strchr(route->path, ':'))
         set |= PROBLEM_BIT(NOT_FOUND);
     if (route->flags & ROUTE_REVOCATION)

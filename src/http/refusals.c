@@ -137,10 +137,14 @@ static int record(const struct trail *trail, const struct key *key, const struct
                                 .label = str_of(e->label),
                                 .ip = str_of(e->ip),
                                 .request_id = e->request_id};
-    struct trail_event event = {.action = TRAIL_ACCESS_DENIED,
+    bool webhook = key->route->permission == PERMIT_WEBHOOK;
+    struct trail_event event = {.action = webhook ? TRAIL_WEBHOOK_REFUSED : TRAIL_ACCESS_DENIED,
                                 .tenant_id = e->tenant_id,
                                 .subject = str_of(key->route->path),
                                 .detail = buf_str(&detail)};
+    if (webhook)
+        log_warn("webhooks were refused: %lld to %s, %s, the first of them from %s",
+                 (long long)e->count, key->route->path, problem->code, e->ip);
     return trail_append_now(trail, &actor, &event);
 }
 

@@ -1,6 +1,7 @@
 /*
- * Refused administrative requests, on their way into the trail: noted in memory, because an event
- * thread may refuse and because whoever asks a thousand times is to leave no thousand records.
+ * Refused administrative requests and webhooks, on their way into the trail: noted in memory,
+ * because an event thread may refuse and because whoever asks a thousand times is to leave no
+ * thousand records. Of webhooks, whose senders are nobody, the log tells as often as the trail.
  *
  * Equal refusals (who, which route, which problem) are one entry: recorded at the next flush, and
  * then once a minute for as long as more come, with their number. An account has a few entries at
@@ -23,7 +24,7 @@ struct refusals;
 int refusals_new(struct refusals **ret);
 void refusals_free(struct refusals *r);
 
-/* Notes that an authenticated call was answered with this problem. */
+/* Notes that an authenticated call, or a webhook, was answered with this problem. */
 void refusals_note(struct refusals *r, const struct call *call, int problem);
 
 /*

@@ -20,6 +20,7 @@ enum permission {
     PERMIT_ANYONE = 1,
     PERMIT_METRICS,  /* loopback, or the metrics token */
     PERMIT_CLIENT,   /* the OAuth client's id and secret */
+    PERMIT_WEBHOOK,  /* a sender whose signature the handler verifies */
     PERMIT_USER,     /* a bearer */
     PERMIT_ADMIN,    /* an admin of the tenant, or an operator; second factor where demanded */
     PERMIT_OPERATOR, /* an operator; second factor where demanded */
@@ -33,7 +34,9 @@ enum route_flag {
     ROUTE_TRAIL = 4,          /* administrative, and recorded even though it only reads */
     ROUTE_TEMPORARY = 8,      /* allowed while the password must be replaced */
     ROUTE_BODY_OPTIONAL = 16, /* an empty body is an empty object */
-    ROUTE_LIST = 64           /* the reply is {"items":[reply…],"nextCursor"} */
+    ROUTE_LIST = 64,          /* the reply is {"items":[reply…],"nextCursor"} */
+    ROUTE_RAW = 128           /* the body, of any type, is the handler's to read as it came: what is
+                                 signed are its bytes. Its shape is for the documents */
 };
 
 enum { ROUTE_PARAMS_MAX = 2 };
@@ -65,6 +68,14 @@ struct route {
      * http_body_read. Not on LANE_EVENT. */
     const char *stream_type;
     size_t stream_max;
+    size_t
+        body_max; /* of a body; 0: what permission and MAX_BODY_BYTES leave, which bounds it too */
+    /*
+     * PERMIT_WEBHOOK: whether the sender is listened to, told from the head and memory alone. On
+     * the event thread before the body is received, and again before handle. Returns 0 or an enum
+     * problem.
+     */
+    int (*admit)(struct call *call);
 };
 
 enum { CALL_DEFER = 1000 };

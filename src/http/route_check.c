@@ -91,6 +91,8 @@ static const char *shape_problem(const struct route *r)
         return "has a flag of bodies but no body";
     if (r->flags & ROUTE_FORM && r->body && !is_flat(r->body))
         return "has a form that cannot be bound";
+    if (r->flags & ROUTE_RAW && (!r->body || r->flags & (ROUTE_FORM | ROUTE_BODY_OPTIONAL)))
+        return "has a raw body that is none";
     if ((r->body || r->stream_type) && r->method == HTTP_GET)
         return "has a body with GET";
     if (r->stream_type && (r->body || r->lane == LANE_EVENT || r->permission < PERMIT_USER))
@@ -100,6 +102,14 @@ static const char *shape_problem(const struct route *r)
     if (r->flags & ROUTE_LIST && !r->reply)
         return "is a list of nothing";
     return NULL;
+}
+
+/* A row of webhooks says how a flood of refused ones ends, and verifies what came. */
+static const char *webhook_problem(const struct route *r)
+{
+    if (r->permission != PERMIT_WEBHOOK)
+        return r->admit ? "admits senders but is for no webhook" : NULL;
+    return r->admit && r->flags & ROUTE_RAW ? NULL : "is for webhooks but cannot verify any";
 }
 
 static const char *row_error(const struct route *r)
@@ -116,7 +126,8 @@ static const char *row_error(const struct route *r)
         return "has no handler";
     if (!r->summary || !*r->summary)
         return "has no summary";
-    return shape_problem(r);
+    const char *error = webhook_problem(r);
+    return error ? error : shape_problem(r);
 }
 
 int route_check(const struct route *r)

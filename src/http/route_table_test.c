@@ -271,13 +271,22 @@ static void test_bad_rows(void **state)
     row = (struct route)ROW(POST, "/b");
     row.body = &deep;
     REFUSES(flags, ROUTE_FORM, "a form that cannot be bound");
+    REFUSES(flags, ROUTE_RAW | ROUTE_BODY_OPTIONAL, "a raw body that is none");
     REFUSES(method, HTTP_GET, "a body with GET");
+    /* A webhook's row is nothing without one that keeps floods away, and the bytes to verify. */
+    REFUSES(admit, handle, "for no webhook");
+    row.permission = PERMIT_WEBHOOK;
+    REFUSES(flags, ROUTE_RAW, "cannot verify");
+    REFUSES(admit, handle, "cannot verify");
+    row.body = NULL;
+    REFUSES(flags, ROUTE_RAW, "cannot verify");
 #undef REFUSES
 }
 
 static void test_good_rows(void **state)
 {
-    struct route rows[] = {ROW(POST, "/b"), ROW(PUT, "/b"), ROW(GET, "/:a/:b"), ROW(PUT, "/:a/:b")};
+    struct route rows[] = {ROW(POST, "/b"), ROW(PUT, "/b"), ROW(GET, "/:a/:b"), ROW(PUT, "/:a/:b"),
+                           ROW(POST, "/hook")};
     const struct route_table table = ROUTE_TABLE("tag", rows);
     struct router *r;
 
@@ -287,6 +296,10 @@ static void test_good_rows(void **state)
     rows[1].flags = ROUTE_FORM | ROUTE_BODY_OPTIONAL;
     rows[3].stream_type = "text/csv";
     rows[3].stream_max = 1;
+    rows[4].permission = PERMIT_WEBHOOK;
+    rows[4].flags = ROUTE_RAW;
+    rows[4].body = &deep;
+    rows[4].admit = handle;
     assert_int_equal(router_new(&table, 1, &r), 0);
     router_free(r);
     rows[3].path = "/:a/:c";

@@ -68,6 +68,7 @@ struct shape {
     const struct field *fields;
     size_t count;
     size_t size; /* of the struct */
+    bool open;   /* for the documents: members of other names are not refused */
 };
 
 #define SHAPE(name_text, struct_type, table)                                                       \

@@ -194,7 +194,7 @@ void shape_write_schema(struct json_writer *w, const struct shape *shape, bool i
     write_required(w, shape, input);
     if (input) {
         json_key(w, "additionalProperties");
-        json_bool(w, false);
+        json_bool(w, shape->open);
     }
     json_key(w, "properties");
     json_object_begin(w);

@@ -161,8 +161,8 @@ static int write_batch(struct intake *i, struct batch *b)
         n += b->waiters[k]->request->n;
     b->events = calloc(n + 1, sizeof *b->events);
     b->fates = calloc(n + 1, sizeof *b->fates);
-    b->ids = calloc(b->n, sizeof *b->ids);
-    b->fresh = calloc(b->n, sizeof *b->fresh);
+    b->ids = calloc(b->n + 1, sizeof *b->ids);
+    b->fresh = calloc(b->n + 1, sizeof *b->fresh);
     if (b->events && b->fates && b->ids && b->fresh)
         r = store_write(i->store, batch_job, b);
     else

@@ -48,6 +48,39 @@ static void set_public_url(const struct config *config, struct mail *m)
                  (long long)config->port);
 }
 
+/* The present secret and the retired ones; what is empty is none. */
+static size_t list_secrets(const struct config *config, struct str ret[WEBHOOK_SECRETS_MAX])
+{
+    struct str rest = str_of(config->ses_webhook_retired_secrets), part;
+    size_t n = 0;
+
+    if (str_of(config->ses_webhook_secret).n)
+        ret[n++] = str_of(config->ses_webhook_secret);
+    while (n < WEBHOOK_SECRETS_MAX && str_next(&rest, ',', &part))
+        if (str_trim(part).n)
+            ret[n++] = str_trim(part);
+    return n;
+}
+
+int mail_listen(const struct config *config, struct mail *m)
+{
+    struct str secrets[WEBHOOK_SECRETS_MAX];
+    const char *endpoint = config->aws_endpoint_url;
+    int r = intake_new(m->store, &m->intake);
+    struct webhook_options options = {
+        .store = m->store,
+        .trail = m->trail,
+        .intake = m->intake,
+        .secrets = secrets,
+        .n_secrets = list_secrets(config, secrets),
+        .topics = config->topics,
+        .n_topics = config->topic_count,
+        .caller = {.api = endpoint && *endpoint ? endpoint : NULL},
+    };
+
+    return r ? r : webhook_new(&options, &m->webhook);
+}
+
 int mail_new(const struct config *config, struct store *store, struct trail *trail,
              struct mail **ret)
 {
@@ -78,6 +111,8 @@ void mail_free(struct mail *m)
 {
     if (!m)
         return;
+    intake_free(m->intake);
+    webhook_free(m->webhook);
     crypto_wipe(&m->unsubscribe, sizeof m->unsubscribe);
     seal_keys_release(&m->seal);
     sender_domain_free(m->domain);

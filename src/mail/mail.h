@@ -12,11 +12,13 @@
 #include "config/config.h"
 #include "crypto/seal.h"
 #include "mail/event.h"
+#include "mail/intake.h"
 #include "mail/sender.h"
 #include "mail/sender_domain.h"
 #include "mail/share_cache.h"
 #include "mail/unsubscribe.h"
 #include "mail/watch.h"
+#include "mail/webhook.h"
 #include "store/store.h"
 #include "trail/trail.h"
 
@@ -31,6 +33,8 @@ struct mail {
     struct sender_domain *domain;
     struct mail_watch watch;
     struct share_cache *shares;
+    struct intake *intake; /* these two from mail_listen on */
+    struct webhook *webhook;
     char public_url[MAIL_URL_MAX + 1]; /* "https://holdfast.example.com": no slash at the end */
 };
 
@@ -41,6 +45,12 @@ struct mail {
 int mail_new(const struct config *config, struct store *store, struct trail *trail,
              struct mail **ret);
 void mail_free(struct mail *m);
+
+/*
+ * Begins to take events: starts the threads of the intake, and makes what verifies webhooks. For
+ * servers. Returns 0 or a fault.
+ */
+int mail_listen(const struct config *config, struct mail *m);
 
 /* What soft bounces lead to, by the present configuration. */
 struct mail_event_policy mail_policy(void);

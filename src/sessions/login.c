@@ -16,17 +16,6 @@ static const char insert_sql[] =
     "issued_at, expires_at, idle_expires_at, ip, user_agent) "
     "SELECT $1, $2, $3, 0, $4, $5, $6, $6, $6, $7, $8, $9, $10 WHERE " USER_EPOCH("$3") " <= $11";
 
-/* One address is one IPv4 address, or one IPv6 /64: a single customer holds all of it. */
-static struct limiter_key address_key(const struct in6_addr *address)
-{
-    struct limiter_key key = {.kind = KEY_ADDRESS};
-
-    memcpy(key.subject, address->s6_addr, sizeof key.subject);
-    if (!IN6_IS_ADDR_V4MAPPED(address))
-        memset(key.subject + 8, 0, 8);
-    return key;
-}
-
 static int account_key(struct str email, uint64_t kind, struct limiter_key *ret)
 {
     uint8_t digest[SHA256_SIZE];
@@ -45,7 +34,8 @@ int login_admit(struct sessions *s, const struct in6_addr *address, struct str e
     const struct config *config = config_current();
     struct limiter_rule minute = {config->login_per_minute, CLOCK_MINUTE};
     struct limiter_rule hour = {config->login_per_hour, CLOCK_HOUR};
-    struct limiter_key by_address = address_key(address), by_minute, by_hour;
+    struct limiter_key by_address = limiter_key_of_address(KEY_ADDRESS, address), by_minute,
+                       by_hour;
     struct limiter_state of_address, of_minute, of_hour;
     int64_t now = clock_mono();
     int r = account_key(email, KEY_ACCOUNT_MINUTE, &by_minute);

@@ -59,6 +59,16 @@ void limiter_free(struct limiter *l)
     free(l);
 }
 
+struct limiter_key limiter_key_of_address(uint64_t kind, const struct in6_addr *address)
+{
+    struct limiter_key key = {.kind = kind};
+
+    memcpy(key.subject, address->s6_addr, sizeof key.subject);
+    if (!IN6_IS_ADDR_V4MAPPED(address))
+        memset(key.subject + 8, 0, 8);
+    return key;
+}
+
 static void list_remove(struct shard *s, struct entry *e)
 {
     *(e->newer ? &e->newer->older : &s->newest) = e->older;
@@ -128,24 +138,20 @@ static struct entry *entry_add(struct limiter *l, struct shard *s, uint64_t hash
     return e;
 }
 
-static int take_exact(struct entry *e, int64_t now, struct limiter_state *state)
+/* Whether the limit is reached; *state says until when, or how many are left. */
+static bool is_full_exact(struct entry *e, int64_t now, struct limiter_state *state)
 {
     while (e->count && e->times[e->first] <= now - e->rule.window_ms) {
         e->first = (e->first + 1) % e->capacity;
         e->count--;
     }
-    if (e->count == e->capacity) {
-        *state =
-            (struct limiter_state){e->rule.limit, 0, e->times[e->first] + e->rule.window_ms - now};
-        return LIMITER_REFUSED;
-    }
-    e->times[(e->first + e->count++) % e->capacity] = now;
-    *state = (struct limiter_state){e->rule.limit, e->capacity - e->count,
-                                    e->times[e->first] + e->rule.window_ms - now};
-    return 0;
+    *state = (struct limiter_state){e->rule.limit, e->capacity - e->count, 0};
+    if (e->count)
+        state->reset_ms = e->times[e->first] + e->rule.window_ms - now;
+    return e->count == e->capacity;
 }
 
-static int take_weighed(struct entry *e, int64_t now, struct limiter_state *state)
+static bool is_full_weighed(struct entry *e, int64_t now, struct limiter_state *state)
 {
     int64_t window = e->rule.window_ms, passed = now - e->window_start;
 
@@ -157,13 +163,49 @@ static int take_weighed(struct entry *e, int64_t now, struct limiter_state *stat
     }
     int64_t used = e->current + e->previous * (window - passed) / window;
     int64_t reset = window - passed;
-    if (used >= e->rule.limit) {
-        *state = (struct limiter_state){e->rule.limit, 0, reset};
+    bool full = used >= e->rule.limit;
+    *state = (struct limiter_state){e->rule.limit, full ? 0 : e->rule.limit - used, reset};
+    return full;
+}
+
+static bool is_full(struct entry *e, int64_t now, struct limiter_state *state)
+{
+    return e->capacity ? is_full_exact(e, now, state) : is_full_weighed(e, now, state);
+}
+
+static int take(struct entry *e, int64_t now, struct limiter_state *state)
+{
+    if (is_full(e, now, state))
         return LIMITER_REFUSED;
-    }
-    e->current++;
-    *state = (struct limiter_state){e->rule.limit, e->rule.limit - used - 1, reset};
+    state->remaining--;
+    if (e->capacity)
+        e->times[(e->first + e->count++) % e->capacity] = now;
+    else
+        e->current++;
+    if (e->capacity)
+        state->reset_ms = e->times[e->first] + e->rule.window_ms - now;
     return 0;
+}
+
+static bool is_of(const struct entry *e, struct limiter_rule rule)
+{
+    return e->rule.limit == rule.limit && e->rule.window_ms == rule.window_ms;
+}
+
+int limiter_look(struct limiter *l, const struct limiter_key *key, struct limiter_rule rule,
+                 int64_t now, struct limiter_state *ret_state)
+{
+    uint64_t hash = key_hash(l, key);
+    struct shard *s = &l->shards[hash % SHARDS];
+    struct limiter_state state;
+
+    pthread_mutex_lock(&s->lock);
+    struct entry *e = entry_find(s, hash, key);
+    bool full = e && is_of(e, rule) && is_full(e, now, &state);
+    pthread_mutex_unlock(&s->lock);
+    if (full)
+        *ret_state = state;
+    return full ? LIMITER_REFUSED : 0;
 }
 
 int limiter_take(struct limiter *l, const struct limiter_key *key, struct limiter_rule rule,
@@ -171,12 +213,11 @@ int limiter_take(struct limiter *l, const struct limiter_key *key, struct limite
 {
     uint64_t hash = key_hash(l, key);
     struct shard *s = &l->shards[hash % SHARDS];
-    int r;
 
     pthread_mutex_lock(&s->lock);
     struct entry *e = entry_find(s, hash, key);
     /* A reloaded limit starts its keys anew. */
-    if (e && (e->rule.limit != rule.limit || e->rule.window_ms != rule.window_ms)) {
+    if (e && !is_of(e, rule)) {
         entry_drop(l, s, e);
         e = NULL;
     }
@@ -188,12 +229,7 @@ int limiter_take(struct limiter *l, const struct limiter_key *key, struct limite
         if (e)
             e->window_start = now;
     }
-    if (!e)
-        r = fault_set(FAULT_MEMORY, "no memory for a rate limit");
-    else if (e->capacity)
-        r = take_exact(e, now, ret_state);
-    else
-        r = take_weighed(e, now, ret_state);
+    int r = e ? take(e, now, ret_state) : fault_set(FAULT_MEMORY, "no memory for a rate limit");
     pthread_mutex_unlock(&s->lock);
     return r;
 }

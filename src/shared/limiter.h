@@ -12,6 +12,8 @@
 
 #include "base/str.h"
 
+#include <netinet/in.h>
+
 struct limiter;
 
 enum { LIMITER_EXACT_MAX = 64 };
@@ -35,6 +37,9 @@ struct limiter_state {
     int64_t reset_ms; /* until another event is possible (refused), or the window is clear */
 };
 
+/* One IPv4 address, or one IPv6 /64: a single customer holds all of it. */
+struct limiter_key limiter_key_of_address(uint64_t kind, const struct in6_addr *address);
+
 /* Returns 0 or FAULT_MEMORY. */
 int limiter_new(size_t keys_max, struct limiter **ret);
 void limiter_free(struct limiter *l);
@@ -44,6 +49,13 @@ void limiter_free(struct limiter *l);
  * LIMITER_REFUSED (*ret_state is then set too) or FAULT_MEMORY.
  */
 int limiter_take(struct limiter *l, const struct limiter_key *key, struct limiter_rule rule,
+                 int64_t now, struct limiter_state *ret_state);
+
+/*
+ * Whether limiter_take would refuse, without counting: for what is counted only once it is known.
+ * Returns 0, or LIMITER_REFUSED with *ret_state.
+ */
+int limiter_look(struct limiter *l, const struct limiter_key *key, struct limiter_rule rule,
                  int64_t now, struct limiter_state *ret_state);
 
 /* Forgets a key. */

@@ -124,6 +124,50 @@ static void parallel_guesses_get_no_more(void **state)
     limiter_free(contended);
 }
 
+/* Looking counts nothing and makes no entry; it sees what taking would. */
+static void looking_does_not_count(void **state)
+{
+    const struct limiter_rule rules[] = {{2, 1000}, {LIMITER_EXACT_MAX + 1, 1000}};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct limiter *l = new_limiter(100);
+        struct limiter_key key = key_of(1);
+        struct limiter_rule other = {rules[i].limit + 1, 1000};
+        struct limiter_state s = {.limit = -1};
+        for (int k = 0; k < 100; k++)
+            assert_int_equal(limiter_look(l, &key, rules[i], 0, &s), 0);
+        assert_int_equal(limiter_size(l), 0);
+        for (int64_t k = 0; k < rules[i].limit; k++) {
+            assert_int_equal(limiter_look(l, &key, rules[i], 0, &s), 0);
+            assert_int_equal(limiter_take(l, &key, rules[i], 0, &s), 0);
+        }
+        assert_int_equal(limiter_look(l, &key, rules[i], 999, &s), LIMITER_REFUSED);
+        assert_int_equal(s.limit, rules[i].limit);
+        assert_int_equal(s.remaining, 0);
+        assert_int_equal(s.reset_ms, 1);
+        assert_int_equal(limiter_look(l, &key, other, 999, &s), 0);
+        assert_int_equal(limiter_look(l, &key, rules[i], 2000, &s), 0);
+        limiter_free(l);
+    }
+}
+
+static void an_ipv6_network_is_one_address(void **state)
+{
+    struct in6_addr a = {.s6_addr = {0x20, 1, 0xd, 0xb8}}, b = a, c = a;
+    struct in6_addr v4 = {.s6_addr = {[10] = 0xff, [11] = 0xff, [12] = 192, [15] = 1}}, w4 = v4;
+    struct limiter_key of_a = limiter_key_of_address(1, &a);
+
+    b.s6_addr[15] = 7;
+    c.s6_addr[7] = 7;
+    w4.s6_addr[15] = 2;
+    struct limiter_key of_b = limiter_key_of_address(1, &b), of_c = limiter_key_of_address(1, &c);
+    struct limiter_key of_v4 = limiter_key_of_address(1, &v4),
+                       of_w4 = limiter_key_of_address(1, &w4);
+    assert_memory_equal(&of_a, &of_b, sizeof of_a);
+    assert_memory_not_equal(&of_a, &of_c, sizeof of_a);
+    assert_memory_not_equal(&of_v4, &of_w4, sizeof of_v4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +175,8 @@ int main(void)
         cmocka_unit_test(a_refused_event_does_not_prolong_the_refusal),
         cmocka_unit_test(a_high_limit_holds_over_the_edge_of_windows),
         cmocka_unit_test(keys_are_bounded_and_the_stalest_goes),
+        cmocka_unit_test(looking_does_not_count),
+        cmocka_unit_test(an_ipv6_network_is_one_address),
         cmocka_unit_test(parallel_guesses_get_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

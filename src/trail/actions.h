@@ -35,6 +35,9 @@
     X(EMAIL_UNSUBSCRIBE, "email.unsubscribe", "a recipient ended mail by the link of a message")   \
     X(ADMIN_REQUEST, "admin.request", "an administrative route was called")                        \
     X(ACCESS_DENIED, "access.denied", "an administrative request was refused")                     \
+    X(WEBHOOK_REFUSED, "webhook.refused", "webhooks that are not authentic, or malformed")         \
+    X(MAIL_TOPIC_CONFIRM, "mail.topic_confirm", "a topic of SNS was confirmed to send here")       \
+    X(MAIL_TOPIC_END, "mail.topic_end", "a topic of SNS ended its subscription of this server")    \
     X(SERVER_START, "server.start", "a server began to serve")                                     \
     X(SERVER_STOP, "server.stop", "a server stopped in order")                                     \
     X(CONFIG_RELOAD, "config.reload", "changed settings took effect")                              \

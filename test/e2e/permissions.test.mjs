@@ -23,10 +23,12 @@ const refusals = {
     // A user's token is neither the metrics token nor a client's credentials; loopback needs none.
     metrics: Object.fromEntries(callers.slice(1).map((name) => [name, [401, 'unauthenticated']])),
     client: Object.fromEntries(callers.map((name) => [name, [401, 'invalid_client']])),
+    // Whoever calls: what counts is the signature.
+    webhook: Object.fromEntries(callers.map((name) => [name, [401, 'signature_invalid']])),
 };
 
 /* What a guard says when it refuses. Handlers have other codes, such as invalid_credentials. */
-const guardCodes = new Set(['unauthenticated', 'token_invalid', 'token_expired', 'token_revoked', 'forbidden', 'invalid_client',
+const guardCodes = new Set(['unauthenticated', 'token_invalid', 'token_expired', 'token_revoked', 'forbidden', 'invalid_client', 'signature_invalid',
     'second_factor_needed', 'password_change_required', 'revocation_disabled']);
 
 /* A value that a schema accepts: required members only. */

@@ -5,6 +5,7 @@ const WHO = {
   anyone: "Anyone",
   metrics: "Metrics token",
   client: "OAuth client",
+  webhook: "Signed webhook",
   user: "Signed in",
   admin: "Admin",
   operator: "Operator",
@@ -168,6 +169,7 @@ function curl(method, path, operation) {
   const credentials = {
     client: '-u "$OAUTH_CLIENT_ID:$OAUTH_CLIENT_SECRET"',
     metrics: '-H "Authorization: Bearer $METRICS_TOKEN"',
+    webhook: '-H "X-Webhook-Signature: $SIGNATURE"',
     anyone: null,
   };
   const permission = operation["x-permission"];
