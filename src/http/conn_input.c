@@ -32,6 +32,7 @@ static void begin(struct conn *c, bool more)
     const struct http_app *app = &c->loop->engine->app;
 
     x->request.peer = c->peer;
+    x->request.can_wait = true;
     x->request.id = loop_new_id(c->loop);
     x->request.started_us = c->loop->now_us;
     if (app->plan(app->context, &x->request, &x->plan, &x->reply)) {

@@ -126,11 +126,19 @@ void conn_run(struct conn *c)
 
     x->lane = x->plan.lane;
     if (x->lane == LANE_EVENT && !x->plan.body_stream) {
-        x->lane = app->run(app->context, &x->request, &x->reply);
-        if (x->lane == LANE_EVENT) {
+        enum http_lane lane = app->run(app->context, &x->request, &x->reply);
+        if (lane == LANE_EVENT) {
             conn_answer(c);
             return;
         }
+        if (lane == LANE_LATER) {
+            /* What finishes it is posted to this thread, which is here. */
+            c->state = CONN_WORK;
+            x->on_lane = true;
+            c->loop->on_lanes++;
+            return;
+        }
+        x->lane = lane;
     }
     dispatch(c);
 }
@@ -140,8 +148,26 @@ void conn_work(struct exchange *x)
     const struct http_app *app = &x->loop->engine->app;
 
     x->reply.stream = &x->outflow;
-    x->lane = app->run(app->context, &x->request, &x->reply);
+    enum http_lane lane = app->run(app->context, &x->request, &x->reply);
+    if (lane == LANE_LATER)
+        return; /* x may be gone already */
+    x->lane = lane;
     loop_post(x, POST_DONE);
+}
+
+void http_later(struct http_request *request)
+{
+    engine_later(((struct exchange *)request)->loop->engine, false);
+}
+
+void http_finish(struct http_request *request)
+{
+    struct exchange *x = (struct exchange *)request;
+    struct http_engine *e = x->loop->engine;
+
+    x->lane = LANE_EVENT;
+    loop_post(x, POST_DONE);
+    engine_later(e, true);
 }
 
 /* A request whose client has gone: it is finished, but nobody is answered. */

@@ -97,6 +97,7 @@ static struct call *call_new(struct dispatch *d, struct http_request *r, struct 
     if (!str_is_utf8(agent))
         agent = STR("");
     *call = (struct call){.app = d->app,
+                          .dispatch = d,
                           .request = r,
                           .reply = reply,
                           .arena = r->arena,
@@ -460,6 +461,8 @@ static enum http_lane run(void *context, struct http_request *r, struct http_rep
         result = bind_request(call);
     if (result == 0)
         result = call->route->handle(call);
+    if (result == CALL_LATER)
+        return LANE_LATER; /* the call may be gone already */
     if (result == CALL_DEFER && !call->deferred) {
         call->deferred = true;
         return LANE_WORKER;
@@ -475,6 +478,21 @@ static enum http_lane run(void *context, struct http_request *r, struct http_rep
         reply_with(d, call, result);
     dispatch_headers(config_current(), r, &r->id, reply, call->secure);
     return LANE_EVENT;
+}
+
+void call_later(struct call *call)
+{
+    http_later(call->request);
+}
+
+void call_finish(struct call *call, int result)
+{
+    struct http_request *r = call->request;
+
+    if (result)
+        reply_with(call->dispatch, call, result);
+    dispatch_headers(config_current(), r, &r->id, call->reply, call->secure);
+    http_finish(r);
 }
 
 /* What was no request gets an id as well, and a line in the log to find it by. */

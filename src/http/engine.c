@@ -78,6 +78,8 @@ int http_engine_start(const struct http_options *options, const struct http_app 
         return fault_set(FAULT_MEMORY, "no memory for the engine");
     if (sodium_init() < 0)
         r = fault_set(FAULT_CRYPTO, "libsodium cannot be used");
+    pthread_mutex_init(&e->later_lock, NULL);
+    pthread_cond_init(&e->later_done, NULL);
     e->options = *options;
     e->app = *app;
     e->loop_count = options->loops > 0 ? options->loops : at_least_one((int)cores);
@@ -105,6 +107,30 @@ int http_engine_port(const struct http_engine *e)
     return e->port;
 }
 
+void engine_later(struct http_engine *e, bool done)
+{
+    pthread_mutex_lock(&e->later_lock);
+    e->later += done ? -(size_t)1 : 1;
+    if (e->later == 0)
+        pthread_cond_signal(&e->later_done);
+    pthread_mutex_unlock(&e->later_lock);
+}
+
+/* Returns 0, or 1 where somebody has not finished what was put off by the deadline. */
+static int await_later(struct http_engine *e, int64_t deadline)
+{
+    struct timespec until = {.tv_sec = deadline / CLOCK_SECOND,
+                             .tv_nsec = deadline % CLOCK_SECOND * 1000000};
+    int r = 0;
+
+    pthread_mutex_lock(&e->later_lock);
+    while (e->later > 0 && r == 0)
+        r = pthread_cond_clockwait(&e->later_done, &e->later_lock, CLOCK_MONOTONIC, &until);
+    bool stuck = e->later > 0;
+    pthread_mutex_unlock(&e->later_lock);
+    return stuck;
+}
+
 /* Still queued when the drain time was over; cut_off has counted it. */
 static void drop(struct exchange *x)
 {
@@ -121,7 +147,7 @@ static int stop_lanes(struct http_engine *e)
         if (e->lanes[i].run)
             stuck |= lane_stop(&e->lanes[i], deadline, drop);
     }
-    return stuck;
+    return stuck | await_later(e, deadline);
 }
 
 size_t http_engine_stop(struct http_engine *e)
@@ -145,6 +171,8 @@ size_t http_engine_stop(struct http_engine *e)
             loop_release(&e->loops[i]);
     }
     peers_free(e->peers);
+    pthread_mutex_destroy(&e->later_lock);
+    pthread_cond_destroy(&e->later_done);
     free(e->loops);
     free(e);
     return cut_off;

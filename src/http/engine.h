@@ -19,7 +19,8 @@ enum http_lane {
     LANE_EVENT,    /* at once, on the event thread: must not block */
     LANE_WORKER,   /* a pool for what talks to the store */
     LANE_PASSWORD, /* a small pool with a bounded queue for password hashing */
-    LANES
+    LANES,
+    LANE_LATER = LANES /* of a run: somebody else finishes the request; see http_later */
 };
 
 struct http_plan {
@@ -39,7 +40,8 @@ struct http_app {
                 struct http_reply *reply);
     /*
      * Fills the reply on the planned lane and returns LANE_EVENT. It may instead return another
-     * lane, with the reply untouched, to be run again there: LANE_WORKER or LANE_PASSWORD.
+     * lane, with the reply untouched, to be run again there: LANE_WORKER or LANE_PASSWORD; or
+     * LANE_LATER.
      */
     enum http_lane (*run)(void *context, struct http_request *request, struct http_reply *reply);
     /*
@@ -101,6 +103,16 @@ struct http_stats {
     uint64_t timeouts, parse_errors;
 };
 void http_engine_stats(struct http_engine *e, struct http_stats *ret);
+
+/*
+ * For replies that wait for something which a thread need not wait for. run calls http_later, hands
+ * the request to whoever will fill the reply, touches it no more and returns LANE_LATER. That one
+ * calls http_finish, from any thread, which may be before run has returned: behind it request,
+ * reply and arena are the engine's again. Each http_later needs one http_finish: http_engine_stop
+ * waits for it as for a run. Only where request->can_wait.
+ */
+void http_later(struct http_request *request);
+void http_finish(struct http_request *request);
 
 /*
  * Reads of a streamed body, blocking the lane's thread. Returns the number of bytes, 0 at the end,

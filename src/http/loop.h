@@ -53,7 +53,14 @@ struct http_engine {
     _Atomic size_t connections;
     atomic_bool stopping;
     int64_t drain_deadline; /* set before stopping */
+
+    pthread_mutex_t later_lock;
+    pthread_cond_t later_done; /* there is none any more */
+    size_t later;              /* requests that somebody else finishes */
 };
+
+/* Somebody else is to finish a request, or has done so. */
+void engine_later(struct http_engine *e, bool done);
 
 /* Opens the descriptors; listener is owned from here on. Returns 0 or a fault. */
 int loop_init(struct loop *loop, struct http_engine *engine, int listener);

@@ -41,6 +41,7 @@ struct http_request {
     int64_t started_us;
     struct arena *arena;
     struct http_body *stream; /* see http_body_read */
+    bool can_wait;            /* it is an engine's: see http_later */
     void *app;                /* what the app's plan function keeps for its run function */
     size_t route;             /* likewise, for the metrics and the log */
 };

@@ -46,6 +46,7 @@ enum { ROUTE_PARAMS_MAX = 2 };
 _Static_assert(PROBLEMS <= 64, "problems have a bit each");
 
 struct call;
+struct dispatch;
 
 struct route {
     enum http_method method;
@@ -58,7 +59,8 @@ struct route {
     const char *summary;
     /*
      * Fills the reply (call_reply and kin). Returns 0, an enum problem, or a fault. On LANE_EVENT
-     * it may return CALL_DEFER before it has done anything, to run again on a worker.
+     * it may return CALL_DEFER before it has done anything, to run again on a worker. Where
+     * call->request->can_wait it may return CALL_LATER: see call_later.
      */
     int (*handle)(struct call *call);
     /* For the documents: ROUTE_PROBLEMs of the handler's own, beside those that permission, flags,
@@ -78,7 +80,7 @@ struct route {
     int (*admit)(struct call *call);
 };
 
-enum { CALL_DEFER = 1000 };
+enum { CALL_DEFER = 1000, CALL_LATER };
 
 /* What the body of a PERMIT_CLIENT row begins with: the client may name itself there. */
 struct route_client_body {
@@ -110,6 +112,7 @@ struct principal {
 
 struct call {
     void *app; /* struct app of api/app.h */
+    struct dispatch *dispatch;
     struct http_request *request;
     struct http_reply *reply;
     const struct route *route;
@@ -128,6 +131,15 @@ struct call {
     bool secure;    /* by TLS, here or at a trusted proxy */
     bool streaming; /* the head has been sent: a fault can only cut the reply off */
 };
+
+/*
+ * For a handler whose reply waits for another thread: it calls call_later, hands the call over,
+ * touches it no more, and returns CALL_LATER. The other fills the reply and calls call_finish with
+ * what the handler would have returned; behind it the call is gone. Not for administrative rows,
+ * whose record would be missing.
+ */
+void call_later(struct call *call);
+void call_finish(struct call *call, int result);
 
 /* Returns problem, with a detail (NULL: none) for the answer. */
 int call_problem(struct call *call, enum problem problem, const char *format, ...)
