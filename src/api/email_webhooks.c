@@ -165,7 +165,46 @@ static int admit(struct call *call)
     return r ? refuse(call, r, NULL) : 0;
 }
 
-static int take(struct call *call, enum webhook_path path)
+static int reply(struct call *call, int outcome, const struct intake_result *result,
+                 const char *detail)
+{
+    if (outcome < 0)
+        return outcome;
+    return outcome ? refuse(call, outcome, detail) : call_reply(call, result);
+}
+
+/* A request whose events are on their way to the disk. */
+struct waiting {
+    struct intake_ticket ticket; /* first: it is turned back into what waits for it */
+    struct call *call;
+};
+
+static void written(struct intake_ticket *ticket)
+{
+    struct call *call = ((struct waiting *)ticket)->call;
+    int r = webhook_settle(app_of(call)->mail->webhook, ticket->outcome);
+
+    call_finish(call, reply(call, r, &ticket->result, NULL));
+}
+
+/* No thread waits for the disk. */
+static int take_later(struct call *call, const struct intake_request *events)
+{
+    struct waiting *w = arena_alloc(call->arena, sizeof *w);
+    struct mail *m = app_of(call)->mail;
+
+    if (!w)
+        return FAULT_MEMORY;
+    *w = (struct waiting){.ticket = {.request = *events, .now = call->now, .done = written},
+                          .call = call};
+    call_later(call);
+    int r = intake_begin(m->intake, &w->ticket);
+    if (r)
+        call_finish(call, reply(call, webhook_settle(m->webhook, r), NULL, NULL));
+    return CALL_LATER;
+}
+
+static struct webhook_request request_of(struct call *call, enum webhook_path path)
 {
     size_t signatures, types;
     struct webhook_request request = {
@@ -174,18 +213,32 @@ static int take(struct call *call, enum webhook_path path)
         .body = call->request->body,
         .address = &call->client,
         .actor = &call->actor};
-    struct intake_result result;
-    const char *detail = NULL;
 
     http_header_find(call->request, STR("x-amz-sns-message-type"), &types);
     request.is_sns = types > 0;
     if (signatures != 1)
         request.signature = signatures ? STR("") : (struct str){NULL, 0};
-    int r = webhook_take(app_of(call)->mail->webhook, &request, call->arena, call->now, &result,
-                         &detail);
+    return request;
+}
+
+/* On an event thread at first, where it stays unless it has to call somebody or takes long. */
+static int take(struct call *call, enum webhook_path path)
+{
+    struct mail *m = app_of(call)->mail;
+    struct webhook_request request = request_of(call, path);
+    struct intake_request events;
+    struct intake_result result;
+    const char *detail;
+
+    if (!call->deferred && !webhook_is_quick(&request))
+        return CALL_DEFER;
+    int r = webhook_verify(m->webhook, &request, call->arena, call->now, &events, &result, &detail);
     if (r)
-        return r < 0 ? r : refuse(call, r, detail);
-    return call_reply(call, &result);
+        return reply(call, r == WEBHOOK_ANSWERED ? 0 : r, &result, detail);
+    if (call->request->can_wait)
+        return take_later(call, &events);
+    r = webhook_settle(m->webhook, intake_submit(m->intake, &events, call->now, &result));
+    return reply(call, r, &result, NULL);
 }
 
 static int post_bounce(struct call *call)
@@ -209,13 +262,13 @@ static int post_event(struct call *call)
 
 /* clang-format off */
 static const struct route routes[] = {
-    {HTTP_POST, "/v1/email-monitoring/ses/bounce", PERMIT_WEBHOOK, LANE_WORKER, ROUTE_RAW, 202,
+    {HTTP_POST, "/v1/email-monitoring/ses/bounce", PERMIT_WEBHOOK, LANE_EVENT, ROUTE_RAW, 202,
      NULL, &bounced_shape, &taken_shape, "Take a bounce, plain or as a message of SNS",
      post_bounce, REFUSALS},
-    {HTTP_POST, "/v1/email-monitoring/ses/complaint", PERMIT_WEBHOOK, LANE_WORKER, ROUTE_RAW, 202,
+    {HTTP_POST, "/v1/email-monitoring/ses/complaint", PERMIT_WEBHOOK, LANE_EVENT, ROUTE_RAW, 202,
      NULL, &complained_shape, &taken_shape, "Take a complaint, plain or as a message of SNS",
      post_complaint, REFUSALS},
-    {HTTP_POST, "/v1/email-monitoring/ses/events", PERMIT_WEBHOOK, LANE_WORKER, ROUTE_RAW, 202,
+    {HTTP_POST, "/v1/email-monitoring/ses/events", PERMIT_WEBHOOK, LANE_EVENT, ROUTE_RAW, 202,
      NULL, &event_shape, &taken_shape, "Take any event of SES, plain or as a message of SNS",
      post_event, REFUSALS},
 };

@@ -48,7 +48,7 @@ struct stage {
     struct http_reply reply;
     struct http_header fields[FIELDS_MAX];
     const char *from;
-    bool planned;
+    bool planned, deferred; /* to a worker */
 };
 
 static struct authority authority;
@@ -242,7 +242,8 @@ static int post(struct stage *s, const char *path, const char *name, const char 
                                        .arena = &s->arena,
                                        .started_us = clock_mono_us()};
     s->planned = app.plan(app.context, &s->request, &plan, &s->reply) == 0;
-    if (s->planned)
+    s->deferred = s->planned && app.run(app.context, &s->request, &s->reply) == LANE_WORKER;
+    if (s->deferred)
         assert_int_equal(app.run(app.context, &s->request, &s->reply), LANE_EVENT);
     app.done(app.context, &s->request, &s->reply, s->reply.body.n);
     return s->reply.status;

@@ -1,5 +1,6 @@
 #include "mail/intake.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "mail/mail.h"
@@ -9,36 +10,25 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
-
-enum { MESSAGE_MAX = 400 };
-
-/*
- * A request in line, on its caller's stack. Nobody touches it any more once it was posted, which
- * happens once at most: to say that it is done, or that it leads.
- */
-struct waiter {
-    const struct intake_request *request;
-    int64_t now;
-    bool leads, taken; /* taken: out of the line, for the caller to lead or in another's batch */
-    int outcome;
-    char message[MESSAGE_MAX]; /* of a fault, which another thread met */
-    struct intake_result result;
-    sem_t wake;
-    struct waiter *next; /* in line */
-};
+#include <signal.h>
 
 struct intake {
     struct store *store;
+    pthread_t threads[INTAKE_THREADS];
+    size_t n_threads;
     pthread_mutex_t lock;
-    struct waiter *first, **end;
-    size_t waiting; /* events in line */
-    int leaders;
+    pthread_cond_t changed;
+    struct intake_ticket *first, **end;
+    size_t waiting;   /* events in line */
+    size_t writing;   /* threads that write a batch now */
+    int64_t begun_at; /* when the latest of them took it; monotonic ms */
+    bool stopping;
     struct intake_counters counters;
 };
 
 /* What is applied in one transaction. */
 struct batch {
-    struct waiter **waiters;
+    struct intake_ticket **tickets;
     size_t n, n_events;
     int64_t now;
     struct mail_event_policy policy;
@@ -49,27 +39,6 @@ struct batch {
     struct mail_event_result result;
 };
 
-int intake_new(struct store *store, struct intake **ret)
-{
-    struct intake *i = calloc(1, sizeof *i);
-
-    if (!i)
-        return fault_set(FAULT_MEMORY, "no memory for the intake of events");
-    i->store = store;
-    i->end = &i->first;
-    pthread_mutex_init(&i->lock, NULL);
-    *ret = i;
-    return 0;
-}
-
-void intake_free(struct intake *i)
-{
-    if (!i)
-        return;
-    pthread_mutex_destroy(&i->lock);
-    free(i);
-}
-
 /* Marks the messages of SNS, and says of each request whether it is one that was taken before. */
 static int find_seen(struct store_txn *t, struct batch *b)
 {
@@ -77,11 +46,11 @@ static int find_seen(struct store_txn *t, struct batch *b)
     int r;
 
     for (size_t i = 0; i < b->n; i++)
-        if (b->waiters[i]->request->sns_message_id.n)
-            b->ids[n++] = b->waiters[i]->request->sns_message_id;
+        if (b->tickets[i]->request.sns_message_id.n)
+            b->ids[n++] = b->tickets[i]->request.sns_message_id;
     r = n ? sns_seen_mark(t, b->ids, n, b->now, b->fresh) : 0;
     for (size_t i = 0; r == 0 && i < b->n; i++)
-        b->waiters[i]->result.seen = b->waiters[i]->request->sns_message_id.n && !b->fresh[k++];
+        b->tickets[i]->result.seen = b->tickets[i]->request.sns_message_id.n && !b->fresh[k++];
     return r;
 }
 
@@ -89,10 +58,10 @@ static void gather(struct batch *b)
 {
     b->n_events = 0;
     for (size_t i = 0; i < b->n; i++) {
-        const struct intake_request *q = b->waiters[i]->request;
-        if (q->n && !b->waiters[i]->result.seen)
+        const struct intake_request *q = &b->tickets[i]->request;
+        if (q->n && !b->tickets[i]->result.seen)
             memcpy(b->events + b->n_events, q->events, q->n * sizeof *q->events);
-        b->n_events += b->waiters[i]->result.seen ? 0 : q->n;
+        b->n_events += b->tickets[i]->result.seen ? 0 : q->n;
     }
 }
 
@@ -102,8 +71,8 @@ static void spread(struct batch *b)
     const enum mail_event_fate *fate = b->fates;
 
     for (size_t i = 0; i < b->n; i++) {
-        struct intake_result *to = &b->waiters[i]->result;
-        size_t n = b->waiters[i]->request->n;
+        struct intake_result *to = &b->tickets[i]->result;
+        size_t n = b->tickets[i]->request.n;
         if (to->seen)
             to->duplicates = (int64_t)n;
         for (size_t k = 0; !to->seen && k < n; k++, fate++) {
@@ -119,7 +88,7 @@ static int batch_job(struct store_txn *t, void *arg)
     struct batch *b = arg;
 
     for (size_t i = 0; i < b->n; i++)
-        b->waiters[i]->result = (struct intake_result){0};
+        b->tickets[i]->result = (struct intake_result){0};
     b->result = (struct mail_event_result){0};
     int r = store_lock(t, STORE_LOCK_MAIL);
     if (r == 0)
@@ -139,9 +108,9 @@ static void count(struct intake *i, const struct batch *b)
 
     metric_add(&c->batches, 1);
     for (size_t k = 0; k < b->n; k++) {
-        metric_add(&c->accepted, (uint64_t)b->waiters[k]->result.accepted);
-        metric_add(&c->duplicates, (uint64_t)b->waiters[k]->result.duplicates);
-        metric_add(&c->unmatched, (uint64_t)b->waiters[k]->result.unmatched);
+        metric_add(&c->accepted, (uint64_t)b->tickets[k]->result.accepted);
+        metric_add(&c->duplicates, (uint64_t)b->tickets[k]->result.duplicates);
+        metric_add(&c->unmatched, (uint64_t)b->tickets[k]->result.unmatched);
     }
     metric_add(&c->suppressed, (uint64_t)b->result.suppressed);
     metric_add(&c->invalidated, (uint64_t)b->result.invalidated);
@@ -158,7 +127,7 @@ static int write_batch(struct intake *i, struct batch *b)
     int r;
 
     for (size_t k = 0; k < b->n; k++)
-        n += b->waiters[k]->request->n;
+        n += b->tickets[k]->request.n;
     b->events = calloc(n + 1, sizeof *b->events);
     b->fates = calloc(n + 1, sizeof *b->fates);
     b->ids = calloc(b->n + 1, sizeof *b->ids);
@@ -179,8 +148,8 @@ static int write_batch(struct intake *i, struct batch *b)
 static void fail(const struct batch *b, int fault)
 {
     for (size_t k = 0; k < b->n; k++) {
-        b->waiters[k]->outcome = fault;
-        snprintf(b->waiters[k]->message, MESSAGE_MAX, "%s", fault_message());
+        b->tickets[k]->outcome = fault;
+        snprintf(b->tickets[k]->message, INTAKE_MESSAGE_MAX, "%s", fault_message());
     }
 }
 
@@ -201,155 +170,178 @@ static void apply(struct intake *i, const struct batch *all)
     }
     b.n = all->n / 2;
     apply(i, &b);
-    b.waiters = all->waiters + b.n;
+    b.tickets = all->tickets + b.n;
     b.n = all->n - b.n;
     apply(i, &b);
 }
 
-/* Takes the first in line out of it; the lock is held. */
-static struct waiter *take_first(struct intake *i)
+/* Takes as many as one transaction may hold; the lock is held and some are in line. */
+static size_t take_batch(struct intake *i, struct intake_ticket *ret[INTAKE_BATCH_REQUESTS])
 {
-    struct waiter *w = i->first;
+    size_t n = 0, events = 0;
 
-    i->first = w->next;
+    while (i->first && n < INTAKE_BATCH_REQUESTS &&
+           (n == 0 || events + i->first->request.n <= INTAKE_BATCH_EVENTS)) {
+        ret[n] = i->first;
+        events += i->first->request.n;
+        i->first = i->first->next;
+        n++;
+    }
     if (!i->first)
         i->end = &i->first;
-    i->waiting -= w->request->n;
-    w->taken = true;
-    return w;
-}
-
-/* Takes w out of the line, wherever it is; the lock is held. */
-static void take_out(struct intake *i, struct waiter *w)
-{
-    struct waiter **at = &i->first;
-
-    while (*at != w)
-        at = &(*at)->next;
-    *at = w->next;
-    if (!w->next)
-        i->end = at;
-    i->waiting -= w->request->n;
-    w->taken = true;
-}
-
-/* The leader and those that wait, as many as one transaction takes. Returns how many. */
-static size_t gather_waiters(struct intake *i, struct waiter *leader,
-                             struct waiter *ret[INTAKE_BATCH_REQUESTS])
-{
-    size_t n = 0, events = leader->request->n;
-
-    ret[n++] = leader;
-    pthread_mutex_lock(&i->lock);
-    while (i->first && n < INTAKE_BATCH_REQUESTS &&
-           events + i->first->request->n <= INTAKE_BATCH_EVENTS) {
-        ret[n] = take_first(i);
-        events += ret[n++]->request->n;
-    }
-    pthread_mutex_unlock(&i->lock);
+    i->waiting -= events;
     return n;
 }
 
-/* The next in line leads, before this batch's are woken: there is no pause between two batches. */
-static void hand_over(struct intake *i)
-{
-    struct waiter *next = NULL;
-
-    pthread_mutex_lock(&i->lock);
-    if (i->first)
-        next = take_first(i);
-    else
-        i->leaders--;
-    pthread_mutex_unlock(&i->lock);
-    if (next) {
-        next->leads = true;
-        sem_post(&next->wake);
-    }
-}
-
-static void lead(struct intake *i, struct waiter *leader)
-{
-    struct waiter *waiters[INTAKE_BATCH_REQUESTS];
-    struct batch b = {.waiters = waiters, .now = leader->now, .policy = mail_policy()};
-
-    b.n = gather_waiters(i, leader, waiters);
-    apply(i, &b);
-    hand_over(i);
-    for (size_t k = 1; k < b.n; k++)
-        sem_post(&waiters[k]->wake);
-}
-
-/* After a while w leads beside one that seems stuck: a connection that does not answer, say. */
-static bool leads_beside(struct intake *i, struct waiter *w)
-{
-    bool may;
-
-    pthread_mutex_lock(&i->lock);
-    may = !w->taken && i->leaders < INTAKE_LEADERS_MAX;
-    if (may) {
-        take_out(i, w);
-        i->leaders++;
-    }
-    pthread_mutex_unlock(&i->lock);
-    return may;
-}
-
-/* Waits until w is done (false), or leads (true). */
-static bool wait_in_line(struct intake *i, struct waiter *w)
+/* Waits until there is something for this thread. Returns false at the end. */
+static bool await_work(struct intake *i)
 {
     for (;;) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += INTAKE_PATIENCE_MS / 1000;
-        if (sem_clockwait(&w->wake, CLOCK_MONOTONIC, &until) == 0)
-            return w->leads;
-        if (errno == ETIMEDOUT && leads_beside(i, w))
+        int64_t until = i->begun_at + INTAKE_PATIENCE_MS;
+        if (i->first && (i->writing == 0 || clock_mono() >= until))
             return true;
+        if (i->stopping && !i->first)
+            return false;
+        struct timespec t = {until / 1000, until % 1000 * 1000000};
+        if (i->first)
+            pthread_cond_clockwait(&i->changed, &i->lock, CLOCK_MONOTONIC, &t);
+        else
+            pthread_cond_wait(&i->changed, &i->lock);
     }
 }
 
-/* Returns 0 with *ret_leads, or INTAKE_BUSY. */
-static int join(struct intake *i, struct waiter *w, bool *ret_leads)
+static void tell(struct batch *b)
+{
+    for (size_t k = 0; k < b->n; k++) {
+        struct intake_ticket *t = b->tickets[k];
+        if (t->outcome)
+            fault_keep("%s", t->message);
+        t->done(t);
+    }
+}
+
+static void *intake_main(void *arg)
+{
+    struct intake *i = arg;
+    struct intake_ticket *tickets[INTAKE_BATCH_REQUESTS];
+
+    pthread_mutex_lock(&i->lock);
+    while (await_work(i)) {
+        struct batch b = {.tickets = tickets, .n = take_batch(i, tickets)};
+        i->writing++;
+        i->begun_at = clock_mono();
+        pthread_mutex_unlock(&i->lock);
+        b.now = tickets[0]->now;
+        b.policy = mail_policy();
+        apply(i, &b);
+        /* Another thread takes the next batch before the requests of this one are told. */
+        pthread_mutex_lock(&i->lock);
+        i->writing--;
+        if (i->first)
+            pthread_cond_signal(&i->changed);
+        pthread_mutex_unlock(&i->lock);
+        tell(&b);
+        pthread_mutex_lock(&i->lock);
+    }
+    pthread_mutex_unlock(&i->lock);
+    return NULL;
+}
+
+int intake_new(struct store *store, struct intake **ret)
+{
+    struct intake *i = calloc(1, sizeof *i);
+    sigset_t all, before;
+    int error = 0;
+
+    if (!i)
+        return fault_set(FAULT_MEMORY, "no memory for the intake of events");
+    i->store = store;
+    i->end = &i->first;
+    pthread_mutex_init(&i->lock, NULL);
+    pthread_cond_init(&i->changed, NULL);
+    /* Signals are for the main thread. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (error == 0 && i->n_threads < INTAKE_THREADS) {
+        error = pthread_create(&i->threads[i->n_threads], NULL, intake_main, i);
+        i->n_threads += error == 0;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error) {
+        intake_free(i);
+        return fault_errno(FAULT_INTERNAL, error, "cannot start the intake of events");
+    }
+    *ret = i;
+    return 0;
+}
+
+void intake_free(struct intake *i)
+{
+    if (!i)
+        return;
+    pthread_mutex_lock(&i->lock);
+    i->stopping = true;
+    pthread_cond_broadcast(&i->changed);
+    pthread_mutex_unlock(&i->lock);
+    for (size_t k = 0; k < i->n_threads; k++)
+        pthread_join(i->threads[k], NULL);
+    pthread_mutex_destroy(&i->lock);
+    pthread_cond_destroy(&i->changed);
+    free(i);
+}
+
+int intake_begin(struct intake *i, struct intake_ticket *t)
 {
     int r = 0;
 
+    if (t->request.n > SES_RECIPIENTS_MAX)
+        return fault_set(FAULT_LIMIT, "%zu events in a request", t->request.n);
+    t->next = NULL;
+    t->outcome = 0;
     pthread_mutex_lock(&i->lock);
-    *ret_leads = i->leaders == 0;
-    if (*ret_leads) {
-        i->leaders++;
-        w->taken = true;
-    } else if (i->waiting + w->request->n > INTAKE_WAITING_MAX) {
+    if (i->waiting + t->request.n > INTAKE_WAITING_MAX) {
+        metric_add(&i->counters.busy, 1);
         r = INTAKE_BUSY;
     } else {
-        *i->end = w;
-        i->end = &w->next;
-        i->waiting += w->request->n;
+        bool idle = !i->first;
+        *i->end = t;
+        i->end = &t->next;
+        i->waiting += t->request.n;
+        /* One that is in line already was told of; while one writes, nobody else is needed yet. */
+        if (idle)
+            pthread_cond_signal(&i->changed);
     }
     pthread_mutex_unlock(&i->lock);
     return r;
 }
 
+/* A ticket whose caller waits. */
+struct waiter {
+    struct intake_ticket ticket; /* first: it is turned back into its waiter */
+    sem_t done;
+};
+
+static void wake(struct intake_ticket *t)
+{
+    sem_post(&((struct waiter *)t)->done);
+}
+
 int intake_submit(struct intake *i, const struct intake_request *request, int64_t now,
                   struct intake_result *ret)
 {
-    struct waiter w = {.request = request, .now = now};
-    bool leads;
+    struct waiter w = {.ticket = {.request = *request, .now = now, .done = wake}};
 
-    if (request->n > SES_RECIPIENTS_MAX)
-        return fault_set(FAULT_LIMIT, "%zu events in a request", request->n);
-    if (sem_init(&w.wake, 0, 0))
+    if (sem_init(&w.done, 0, 0))
         return fault_errno(FAULT_INTERNAL, errno, "sem_init");
-    int r = join(i, &w, &leads);
-    if (r == 0 && (leads || wait_in_line(i, &w)))
-        lead(i, &w);
-    sem_destroy(&w.wake);
-    if (r) {
-        metric_add(&i->counters.busy, 1);
+    int r = intake_begin(i, &w.ticket);
+    while (r == 0 && sem_wait(&w.done))
+        ;
+    sem_destroy(&w.done);
+    if (r)
         return r;
-    }
-    if (w.outcome)
-        return fault_set((enum fault)w.outcome, "%s", w.message);
-    *ret = w.result;
+    if (w.ticket.outcome)
+        return fault_set((enum fault)w.ticket.outcome, "%s", w.ticket.message);
+    *ret = w.ticket.result;
     return 0;
 }
 

@@ -2,11 +2,12 @@
  * Where events come in: those of many requests are applied together, one transaction a batch,
  * because all that changes mail takes one lock, and a durable commit serves all who wait for it.
  *
- * Whoever comes while nobody is at work leads: it applies its own request with those that wait,
- * hands the lead to the next in line and wakes the others.
- * Rooms: mail and below. Ownership: an intake is made and freed by mail_new and mail_free; none may
- * wait in it then. Threads: intake_submit from any worker, which it blocks until its events are on
- * disk.
+ * Threads of the intake's own write: one takes what waits, and while it tells who had waited the
+ * next one takes the next batch. So nobody has to wait but for the disk, and none of the requests
+ * needs a thread meanwhile.
+ * Rooms: mail and below. Ownership: an intake is made and freed by mail_new and mail_free; what
+ * waits then is still written. Threads: intake_begin any, it does not block; intake_submit any
+ * worker.
  */
 #ifndef HOLDFAST_MAIL_INTAKE_H
 #define HOLDFAST_MAIL_INTAKE_H
@@ -18,8 +19,9 @@ enum {
     INTAKE_BATCH_EVENTS = 2000, /* of one transaction, unless a single request has more */
     INTAKE_BATCH_REQUESTS = 512,
     INTAKE_WAITING_MAX = 50000, /* events that may wait */
-    INTAKE_LEADERS_MAX = 4,     /* at once: more than one only where one is stuck */
-    INTAKE_PATIENCE_MS = 1000   /* how long a request waits before it leads beside another */
+    INTAKE_THREADS = 4,         /* one writes, others only beside one that is stuck */
+    INTAKE_PATIENCE_MS = 1000,  /* when it seems so: a connection that does not answer, say */
+    INTAKE_MESSAGE_MAX = 400
 };
 
 struct intake;
@@ -40,15 +42,33 @@ enum intake_outcome {
     INTAKE_BUSY = 1 /* too many events wait already: it may be sent again soon */
 };
 
-/* Returns 0 or FAULT_MEMORY. */
+/* A request on its way; the caller's memory, in which it lies until done is called. */
+struct intake_ticket {
+    struct intake_request request;
+    int64_t now;
+    /*
+     * Called once on a thread of the intake, which it must not block; the ticket is the caller's
+     * again. outcome: 0 with result, when all is on disk; or a fault, also one of what it was
+     * applied together with only where the store is out of reach. Then nothing was taken (or,
+     * where a connection was lost during the commit, that is unknown), and it may be sent again:
+     * nothing counts twice.
+     */
+    void (*done)(struct intake_ticket *ticket);
+    int outcome;
+    struct intake_result result;
+
+    char message[INTAKE_MESSAGE_MAX]; /* of the fault: the thread's when done is called */
+    struct intake_ticket *next;
+};
+
+/* Returns 0 or a fault. */
 int intake_new(struct store *store, struct intake **ret);
 void intake_free(struct intake *i);
 
-/*
- * Returns 0 when all is on disk; INTAKE_BUSY; or a fault, also one of what it was applied together
- * with only where the store is out of reach. Then nothing was taken (or, where a connection was
- * lost during the commit, that is unknown), and it may be sent again: nothing counts twice.
- */
+/* Puts a request in line. Returns 0, INTAKE_BUSY or FAULT_LIMIT; done is called only for 0. */
+int intake_begin(struct intake *i, struct intake_ticket *ticket);
+
+/* The same and waits for it. Returns the ticket's outcome, INTAKE_BUSY or FAULT_LIMIT. */
 int intake_submit(struct intake *i, const struct intake_request *request, int64_t now,
                   struct intake_result *ret);
 

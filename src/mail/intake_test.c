@@ -13,13 +13,11 @@
 
 enum { REQUESTS_MAX = 64, ADDRESS_SIZE = 40 };
 
-/* A request on a thread of its own. */
+/* A request in line. */
 struct sending {
+    struct intake_ticket ticket; /* first */
     struct intake *intake;
-    struct intake_request request;
-    struct intake_result result;
-    int outcome;
-    pthread_t thread;
+    sem_t done;
 };
 
 /* Somebody who holds what all that changes mail takes, until they are let go. */
@@ -66,21 +64,34 @@ static void let_go(struct holding *h)
     sem_destroy(&h->let_go);
 }
 
-static void *send_main(void *arg)
+static void note_done(struct intake_ticket *t)
 {
-    struct sending *s = arg;
+    sem_post(&((struct sending *)t)->done);
+}
 
-    s->outcome = intake_submit(s->intake, &s->request, NOW, &s->result);
-    return NULL;
+static struct sending sending_of(struct intake *i, const struct mail_event *events, size_t n,
+                                 const char *sns_message_id)
+{
+    return (struct sending){
+        .ticket = {.request = {events, n, str_of(sns_message_id)}, .now = NOW, .done = note_done},
+        .intake = i};
 }
 
 static void begin(struct sending *s)
 {
-    assert_int_equal(pthread_create(&s->thread, NULL, send_main, s), 0);
+    sem_init(&s->done, 0, 0);
+    assert_done(intake_begin(s->intake, &s->ticket));
 }
 
-/* Whether the holder and a leader are at the store. */
-static bool is_led(struct scene *f)
+static void end(struct sending *s)
+{
+    while (sem_wait(&s->done))
+        ;
+    sem_destroy(&s->done);
+}
+
+/* Whether the holder and a batch are at the store. */
+static bool is_writing(struct scene *f)
 {
     struct store_stats stats;
 
@@ -88,18 +99,13 @@ static bool is_led(struct scene *f)
     return stats.writes_waiting + stats.connections_busy >= 2;
 }
 
-/* The first leads, the others wait behind it in this order. */
+/* The first is being written, the others wait behind it in this order. */
 static void line_up(struct scene *f, struct sending *all, size_t n)
 {
-    size_t waiting = 0;
-
     begin(&all[0]);
-    fixture_await(is_led(f));
-    for (size_t i = 1; i < n; i++) {
+    fixture_await(is_writing(f));
+    for (size_t i = 1; i < n; i++)
         begin(&all[i]);
-        waiting += all[i].request.n;
-        fixture_await(intake_waiting(all[0].intake) == waiting);
-    }
 }
 
 /* The first alone, and the others in one batch. */
@@ -111,7 +117,7 @@ static void send_together(struct scene *f, struct sending *all, size_t n)
     line_up(f, all, n);
     let_go(&h);
     for (size_t i = 0; i < n; i++)
-        pthread_join(all[i].thread, NULL);
+        end(&all[i]);
 }
 
 static struct intake_result submit(struct intake *i, const struct mail_event *events, size_t n,
@@ -176,21 +182,17 @@ static void test_together(void **state)
                       b = mail_bounce("p", "who@example.net", NOW),
                       c = mail_bounce("q", "other@example.net", NOW);
     struct mail_event ab[] = {a, b}, abc[] = {a, b, c};
-    struct sending all[4] = {
-        {.request = {&a, 1}}, {.request = {ab, 2}}, {.request = {abc, 3}}, {.request = {NULL, 0}}};
+    struct sending all[4] = {sending_of(i, &a, 1, ""), sending_of(i, ab, 2, ""),
+                             sending_of(i, abc, 3, ""), sending_of(i, NULL, 0, "")};
 
     mail_hand_over(f, &id, "p", NOW);
-    for (size_t k = 0; k < 4; k++) {
-        all[k].intake = i;
-        all[k].request.sns_message_id = STR("");
-    }
     send_together(f, all, 4);
     for (size_t k = 0; k < 4; k++)
-        assert_int_equal(all[k].outcome, 0);
-    assert_result(all[0].result, 1, 0, 0);
-    assert_result(all[1].result, 1, 1, 0);
-    assert_result(all[2].result, 1, 2, 1);
-    assert_result(all[3].result, 0, 0, 0);
+        assert_int_equal(all[k].ticket.outcome, 0);
+    assert_result(all[0].ticket.result, 1, 0, 0);
+    assert_result(all[1].ticket.result, 1, 1, 0);
+    assert_result(all[2].ticket.result, 1, 2, 1);
+    assert_result(all[3].ticket.result, 0, 0, 0);
     assert_int_equal(metric_value(&intake_counters(i)->batches), 2);
     assert_int_equal(mail_entry(f, &id).mark.state, MAIL_BOUNCED);
     mail_assert_counters(f);
@@ -210,7 +212,7 @@ static void test_statements(void **state)
     for (size_t k = 0; k < REQUESTS_MAX; k++) {
         snprintf(ids[k], sizeof ids[k], "p%zu", k);
         events[k] = mail_delivery(ids[k], "who@example.net", NOW);
-        all[k] = (struct sending){.intake = i, .request = {&events[k], 1, STR("")}};
+        all[k] = sending_of(i, &events[k], 1, "");
     }
     scene_count_statements(f);
     send_together(f, all, 2);
@@ -267,15 +269,15 @@ static void test_one_bad_request(void **state)
     for (size_t k = 0; k < 9; k++) {
         snprintf(ids[k], sizeof ids[k], "p%zu", k);
         events[k] = mail_delivery(ids[k], "who@example.net", NOW);
-        all[k] = (struct sending){.intake = i, .request = {&events[k], 1, STR("")}};
+        all[k] = sending_of(i, &events[k], 1, "");
     }
     events[4].recipient = (struct str){"a\0b@example.net", 15};
     events[7].detail = STR("\xff");
     send_together(f, all, 9);
     for (size_t k = 0; k < 9; k++) {
-        assert_int_equal(all[k].outcome, k == 4 || k == 7 ? FAULT_STORE : 0);
+        assert_int_equal(all[k].ticket.outcome, k == 4 || k == 7 ? FAULT_STORE : 0);
         if (k != 4 && k != 7)
-            assert_result(all[k].result, 1, 0, 1);
+            assert_result(all[k].ticket.result, 1, 0, 1);
     }
     assert_int_equal(scene_number(f, "SELECT count(*) FROM email_events"), 7);
     intake_free(i);
@@ -313,15 +315,15 @@ static void test_messages_seen(void **state)
     for (size_t k = 0; k < 3; k++) {
         static const char *const ids[] = {"p", "q", "r"};
         events[k] = mail_delivery(ids[k], "who@example.net", NOW);
-        all[k] = (struct sending){.intake = i, .request = {&events[k], 1, STR("twice")}};
+        all[k] = sending_of(i, &events[k], 1, "twice");
     }
-    all[0].request.sns_message_id = STR("first");
+    all[0].ticket.request.sns_message_id = STR("first");
     send_together(f, all, 3);
-    assert_result(all[0].result, 1, 0, 1);
-    assert_result(all[1].result, 1, 0, 1);
-    assert_result(all[2].result, 0, 1, 0);
-    assert_false(all[1].result.seen);
-    assert_true(all[2].result.seen);
+    assert_result(all[0].ticket.result, 1, 0, 1);
+    assert_result(all[1].ticket.result, 1, 0, 1);
+    assert_result(all[2].ticket.result, 0, 1, 0);
+    assert_false(all[1].ticket.result.seen);
+    assert_true(all[2].ticket.result.seen);
     r = submit(i, &events[2], 1, "first");
     assert_result(r, 0, 1, 0);
     assert_true(r.seen);
@@ -370,30 +372,29 @@ static void test_too_many_wait(void **state)
         events[k] = mail_delivery("p", addresses[k], NOW);
     }
     for (size_t k = 0; k < FULL; k++)
-        all[k] = (struct sending){.intake = i, .request = {events, SES_RECIPIENTS_MAX, STR("")}};
+        all[k] = sending_of(i, events, SES_RECIPIENTS_MAX, "");
     hold(f, &h);
     line_up(f, all, FULL);
     assert_int_equal(intake_submit(i, &one, NOW, &r), INTAKE_BUSY);
     assert_int_equal(metric_value(&intake_counters(i)->busy), 1);
     let_go(&h);
     for (size_t k = 0; k < FULL; k++) {
-        pthread_join(all[k].thread, NULL);
-        assert_int_equal(all[k].outcome, 0);
-        assert_int_equal(all[k].result.accepted, k == 0 ? SES_RECIPIENTS_MAX : 0);
+        end(&all[k]);
+        assert_int_equal(all[k].ticket.outcome, 0);
+        assert_int_equal(all[k].ticket.result.accepted, k == 0 ? SES_RECIPIENTS_MAX : 0);
     }
     assert_result(submit(i, events, 1, NULL), 0, 1, 0);
     intake_free(i);
 }
 
-/* Who waits long behind one that seems stuck goes ahead by itself. */
-static void test_a_stuck_leader(void **state)
+/* What waits long behind a batch that seems stuck goes ahead. */
+static void test_a_stuck_batch(void **state)
 {
     struct scene *f = *state;
     struct intake *i = new_intake(f);
     struct mail_event events[2] = {mail_delivery("p", "who@example.net", NOW),
                                    mail_delivery("q", "who@example.net", NOW)};
-    struct sending all[2] = {{.intake = i, .request = {&events[0], 1, STR("")}},
-                             {.intake = i, .request = {&events[1], 1, STR("")}}};
+    struct sending all[2] = {sending_of(i, &events[0], 1, ""), sending_of(i, &events[1], 1, "")};
     struct holding h;
 
     hold(f, &h);
@@ -401,9 +402,9 @@ static void test_a_stuck_leader(void **state)
     fixture_await(intake_waiting(i) == 0);
     let_go(&h);
     for (size_t k = 0; k < 2; k++) {
-        pthread_join(all[k].thread, NULL);
-        assert_int_equal(all[k].outcome, 0);
-        assert_result(all[k].result, 1, 0, 1);
+        end(&all[k]);
+        assert_int_equal(all[k].ticket.outcome, 0);
+        assert_result(all[k].ticket.result, 1, 0, 1);
     }
     assert_int_equal(metric_value(&intake_counters(i)->batches), 2);
     intake_free(i);
@@ -421,7 +422,7 @@ int main(void)
         SCENE_BOTH(test_messages_seen),
         SCENE_BOTH(test_messages_forgotten),
         SCENE_BOTH(test_too_many_wait),
-        SCENE_BOTH(test_a_stuck_leader),
+        SCENE_BOTH(test_a_stuck_batch),
     };
 
     return FIXTURE_RUN(tests);

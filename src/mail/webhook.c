@@ -11,7 +11,7 @@
 #include "mail/sns_trust.h"
 #include "mail/webhook_signature.h"
 
-enum { ADDRESSES_MAX = 100000, ADDRESS_KIND = 1 };
+enum { ADDRESSES_MAX = 100000, ADDRESS_KIND = 1, QUICK_BODY_MAX = 4096 };
 
 struct webhook {
     struct store *store;
@@ -153,6 +153,7 @@ struct taking {
     const struct webhook_request *request;
     struct arena *arena;
     int64_t now;
+    struct intake_request *events;
     struct intake_result *result;
     const char *detail;
 };
@@ -173,17 +174,10 @@ static void note_unreadable(struct webhook *w, const struct ses_event *event)
              ses_kind_name(event->kind), event->bad_count);
 }
 
-static int submit(struct taking *t, const struct intake_request *request)
-{
-    int r = intake_submit(t->w->intake, request, t->now, t->result);
-
-    return r == INTAKE_BUSY ? WEBHOOK_REFUSED_BUSY : r;
-}
-
-/* Takes an event that is authentic. sns_id: empty for a plain body. */
+/* Reads an event that is authentic. sns_id: empty for a plain body. */
 static int take_event(struct taking *t, struct str body, struct str sns_id)
 {
-    struct intake_request request = {.sns_message_id = sns_id};
+    struct intake_request *events = t->events;
     struct ses_event event;
     int r = ses_event_parse(body, t->arena, &event);
 
@@ -196,10 +190,9 @@ static int take_event(struct taking *t, struct str body, struct str sns_id)
     note_unreadable(t->w, &event);
     if (event.recipient_count == 0 && event.bad_count)
         return WEBHOOK_REFUSED_NO_ADDRESS;
-    r = ses_intake_events(&event, body, t->now, t->arena, &request.events, &request.n);
-    if (r)
-        return r < 0 ? r : WEBHOOK_REFUSED_AHEAD;
-    return submit(t, &request);
+    events->sns_message_id = sns_id;
+    r = ses_intake_events(&event, body, t->now, t->arena, &events->events, &events->n);
+    return r > 0 ? WEBHOOK_REFUSED_AHEAD : r;
 }
 
 static int take_plain(struct taking *t)
@@ -270,7 +263,7 @@ static int record(const struct taking *t, const struct sns_message *m, enum trai
         log_end(&l);
     }
     t->result->seen = !n.fresh;
-    return r;
+    return r ? r : WEBHOOK_ANSWERED;
 }
 
 /* A replayed confirmation must not bring back what was ended meanwhile. */
@@ -280,7 +273,7 @@ static int confirm(const struct taking *t, const struct sns_message *m)
 
     if (r) {
         t->result->seen = r == SNS_SEEN;
-        return r == SNS_SEEN ? 0 : r;
+        return r == SNS_SEEN ? WEBHOOK_ANSWERED : r;
     }
     r = sns_call_confirm(&t->w->caller, m);
     if (r == SNS_CONFIRM_REFUSED)
@@ -311,7 +304,6 @@ static int take_sns(struct taking *t)
 
     if (r)
         return r < 0 ? r : refusal_of_sns(r);
-    *t->result = (struct intake_result){0};
     switch (m.type) {
     case SNS_NOTIFICATION:
         return take_event(t, m.message, m.message_id);
@@ -330,14 +322,10 @@ static bool looks_like_sns(const struct webhook_request *request)
            (request->body.n && memmem(request->body.p, request->body.n, "\"Type\"", 6));
 }
 
-static void count(struct webhook *w, const struct webhook_request *request, int refusal)
+static void count_refusal(struct webhook *w, const struct webhook_request *request, int refusal)
 {
     struct limiter_state state;
 
-    if (refusal <= 0) {
-        metric_add(&w->taken, refusal == 0);
-        return;
-    }
     metric_add(&w->refused[refusal], 1);
     if (webhook_reasons[refusal].counts && request->address) {
         struct limiter_key key = limiter_key_of_address(ADDRESS_KIND, request->address);
@@ -345,23 +333,58 @@ static void count(struct webhook *w, const struct webhook_request *request, int 
     }
 }
 
-int webhook_take(struct webhook *w, const struct webhook_request *request, struct arena *arena,
-                 int64_t now, struct intake_result *ret_result, const char **ret_detail)
+bool webhook_is_quick(const struct webhook_request *request)
 {
+    return request->signature.p && request->body.n <= QUICK_BODY_MAX;
+}
+
+int webhook_verify(struct webhook *w, const struct webhook_request *request, struct arena *arena,
+                   int64_t now, struct intake_request *ret_events, struct intake_result *ret_result,
+                   const char **ret_detail)
+{
+    struct intake_request events = {.sns_message_id = STR("")};
     struct intake_result result = {0};
-    struct taking t = {.w = w, .request = request, .arena = arena, .now = now, .result = &result};
+    struct taking t = {.w = w,
+                       .request = request,
+                       .arena = arena,
+                       .now = now,
+                       .events = &events,
+                       .result = &result};
     int r = WEBHOOK_REFUSED_UNSIGNED;
 
     if (request->signature.p)
         r = take_plain(&t);
     else if (looks_like_sns(request))
         r = take_sns(&t);
-    count(w, request, r);
     if (r == 0)
+        *ret_events = events;
+    else if (r == WEBHOOK_ANSWERED)
         *ret_result = result;
-    else if (ret_detail)
-        *ret_detail = t.detail;
+    else if (r > 0)
+        count_refusal(w, request, r);
+    metric_add(&w->taken, r == WEBHOOK_ANSWERED);
+    *ret_detail = t.detail;
     return r;
+}
+
+int webhook_settle(struct webhook *w, int intake_outcome)
+{
+    metric_add(&w->taken, intake_outcome == 0);
+    if (intake_outcome != INTAKE_BUSY)
+        return intake_outcome;
+    metric_add(&w->refused[WEBHOOK_REFUSED_BUSY], 1);
+    return WEBHOOK_REFUSED_BUSY;
+}
+
+int webhook_take(struct webhook *w, const struct webhook_request *request, struct arena *arena,
+                 int64_t now, struct intake_result *ret_result, const char **ret_detail)
+{
+    struct intake_request events;
+    int r = webhook_verify(w, request, arena, now, &events, ret_result, ret_detail);
+
+    if (r)
+        return r == WEBHOOK_ANSWERED ? 0 : r;
+    return webhook_settle(w, intake_submit(w->intake, &events, now, ret_result));
 }
 
 uint64_t webhook_taken(const struct webhook *w)

@@ -95,10 +95,27 @@ extern const struct webhook_reason webhook_reasons[WEBHOOK_REFUSALS];
 int webhook_admit(struct webhook *w, const struct in6_addr *address,
                   struct limiter_state *ret_state);
 
+/* Whether a request can be verified without calling anybody: on a thread that must not block. */
+bool webhook_is_quick(const struct webhook_request *request);
+
+enum { WEBHOOK_ANSWERED = WEBHOOK_REFUSALS /* of webhook_verify: there is nothing to take in */ };
+
 /*
- * Verifies a request and takes its events; when 0 is returned they are on disk. A confirmation of
- * SNS has no events; it is answered and recorded. *ret_detail (may be NULL) says what was wrong
- * with an event, in words of our own. Returns 0, an enum webhook_refusal, or a fault.
+ * Verifies a request. Returns 0 with the events to take in, which live in the arena;
+ * WEBHOOK_ANSWERED with *ret_result for what has none; an enum webhook_refusal; or a fault.
+ */
+int webhook_verify(struct webhook *w, const struct webhook_request *request, struct arena *arena,
+                   int64_t now, struct intake_request *ret_events, struct intake_result *ret_result,
+                   const char **ret_detail);
+
+/* Counts what came of taking them in. Returns 0, WEBHOOK_REFUSED_BUSY or the fault. */
+int webhook_settle(struct webhook *w, int intake_outcome);
+
+/*
+ * All of it: verifies a request and takes its events; when 0 is returned they are on disk. A
+ * confirmation of SNS has no events; it is answered and recorded. *ret_detail says
+ * what was wrong with an event, in words of our own, or is NULL. Returns 0, an enum webhook_refusal, or a
+ * fault.
  */
 int webhook_take(struct webhook *w, const struct webhook_request *request, struct arena *arena,
                  int64_t now, struct intake_result *ret_result, const char **ret_detail);
