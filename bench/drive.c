@@ -39,6 +39,7 @@ struct drive {
     size_t busy;
     int64_t from_us, until_us, now_us;
     uint64_t requests;
+    uint64_t next_event;
     size_t body_bytes;
     struct latency latency;
     uint64_t by_status[STATUS_MAX]; /* failures only */
@@ -59,7 +60,7 @@ static int make_login(struct client *c, const struct load_options *o)
     json_str(&w, rest);
     json_object_end(&w);
     int r = buf_fault(&body);
-    return r ? r : load_post(&c->request, o, STR("/auth/login"), buf_str(&body));
+    return r ? r : load_post(&c->request, o, STR("/auth/login"), STR(""), buf_str(&body));
 }
 
 static int make_refresh(struct client *c, const struct load_options *o)
@@ -68,11 +69,13 @@ static int make_refresh(struct client *c, const struct load_options *o)
     int n = snprintf(body, sizeof body, "{\"refreshToken\":\"%.*s\"}", STR_ARG(buf_str(&c->token)));
     if (n < 0 || (size_t)n >= sizeof body)
         return fault_set(FAULT_LIMIT, "a refresh token of %zu bytes", c->token.n);
-    return load_post(&c->request, o, STR("/auth/refresh"), (struct str){body, (size_t)n});
+    return load_post(&c->request, o, STR("/auth/refresh"), STR(""), (struct str){body, (size_t)n});
 }
 
-static int make_request(struct client *c, const struct load_options *o)
+static int make_request(struct drive *d, struct client *c)
 {
+    const struct load_options *o = d->o;
+
     c->sent = 0;
     if (o->mode == LOAD_ME && c->request.n > 0)
         return 0;
@@ -81,6 +84,8 @@ static int make_request(struct client *c, const struct load_options *o)
         return load_get(&c->request, o, o->line_count ? o->lines[c->line] : STR(""));
     if (o->mode == LOAD_REFRESH)
         return make_refresh(c, o);
+    if (o->mode == LOAD_EVENTS)
+        return load_event(&c->request, o, d->next_event++);
     int r = make_login(c, o);
     c->line = (c->line + o->connections) % o->line_count;
     return r;
@@ -111,7 +116,7 @@ static void client_write(struct drive *d, struct client *c)
 
 static int client_begin(struct drive *d, struct client *c)
 {
-    int r = make_request(c, d->o);
+    int r = make_request(d, c);
     if (r)
         return r;
     c->busy = true;
@@ -341,6 +346,7 @@ int drive_run(const struct load_options *o, struct buf *out)
     }
     d->o = o;
     d->clients = clients;
+    d->next_event = o->first;
     for (size_t i = 0; i < o->connections; i++)
         clients[i].fd = -1;
     int r = run(d, out);

@@ -14,10 +14,11 @@
 enum { SPARE_DESCRIPTORS = 32, CONNECTIONS_MAX = 1000000, INPUT_MAX = 64 * 1024 * 1024 };
 
 static const char usage[] =
-    "usage: load me|refresh|login|idle --port PORT [option ...]\n"
+    "usage: load me|refresh|login|events|idle --port PORT [option ...]\n"
     "  me       GET --path with a bearer token of --input (one a line), or without any\n"
     "  refresh  each connection rotates its own refresh token of --input (one a line)\n"
     "  login    POST /auth/login with --input's lines \"email password\"\n"
+    "  events   each tells of another message's delivery, signed by the secret in --input\n"
     "  idle     one GET each, then hold; reports memory a connection of --pid and its children\n"
     "\n"
     "  --port PORT          of the server on 127.0.0.1\n"
@@ -26,24 +27,20 @@ static const char usage[] =
     "  --warmup SECONDS     before them, of the same load (1)\n"
     "  --sources N          addresses of 127.0.0.0/8 to connect from, at most 200 (1)\n"
     "  --path PATH          (/auth/me)\n"
-    "  --input FILE         tokens or credentials\n"
+    "  --input FILE         tokens, credentials or the secret\n"
+    "  --first N            number of the first message of events (1)\n"
     "  --output FILE        where refresh leaves each connection's last token\n"
     "  --pid PID            the server's first process, for idle\n"
     "\n"
     "Writes one line of JSON. Exit codes: 0; 1 where any request failed; 2 for wrong usage.\n";
 
 static const struct option long_options[] = {
-    {"port", required_argument, NULL, 'p'},
-    {"connections", required_argument, NULL, 'c'},
-    {"duration", required_argument, NULL, 'd'},
-    {"warmup", required_argument, NULL, 'w'},
-    {"sources", required_argument, NULL, 's'},
-    {"path", required_argument, NULL, 'u'},
-    {"input", required_argument, NULL, 'i'},
-    {"output", required_argument, NULL, 'o'},
-    {"pid", required_argument, NULL, 'P'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"port", required_argument, NULL, 'p'},     {"connections", required_argument, NULL, 'c'},
+    {"duration", required_argument, NULL, 'd'}, {"warmup", required_argument, NULL, 'w'},
+    {"sources", required_argument, NULL, 's'},  {"path", required_argument, NULL, 'u'},
+    {"input", required_argument, NULL, 'i'},    {"output", required_argument, NULL, 'o'},
+    {"pid", required_argument, NULL, 'P'},      {"first", required_argument, NULL, 'f'},
+    {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
 };
 
 static int write_head(struct buf *out, const struct load_options *o, const char *method,
@@ -61,9 +58,12 @@ int load_get(struct buf *out, const struct load_options *o, struct str token)
     return buf_add_str(out, STR("\r\n"));
 }
 
-int load_post(struct buf *out, const struct load_options *o, struct str path, struct str body)
+int load_post(struct buf *out, const struct load_options *o, struct str path, struct str signature,
+              struct str body)
 {
     write_head(out, o, "POST", path);
+    if (signature.n > 0)
+        buf_printf(out, "X-Webhook-Signature: %.*s\r\n", STR_ARG(signature));
     return buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%.*s",
                       body.n, STR_ARG(body));
 }
@@ -105,6 +105,7 @@ static int set_number(struct load_options *o, int option, const char *text)
                          : option == 's' ? 200
                          : option == 'c' ? CONNECTIONS_MAX
                          : option == 'P' ? INT32_MAX
+                         : option == 'f' ? INT64_MAX
                                          : 86400;
     uint64_t v;
     if (str_to_u64(str_of(text), max, &v) || (v == 0 && option != 'w'))
@@ -117,6 +118,8 @@ static int set_number(struct load_options *o, int option, const char *text)
         o->connections = v;
     else if (option == 'P')
         o->pid = (int)v;
+    else if (option == 'f')
+        o->first = v;
     else if (option == 'd')
         o->duration_us = (int64_t)v * 1000000;
     else
@@ -126,7 +129,7 @@ static int set_number(struct load_options *o, int option, const char *text)
 
 static int set_mode(struct load_options *o, const char *name)
 {
-    static const char *const names[] = {"me", "refresh", "login", "idle"};
+    static const char *const names[] = {"me", "refresh", "login", "events", "idle"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!str_eq(str_of(name), str_of(names[i])))
             continue;
@@ -142,6 +145,7 @@ static int read_options(int argc, char **argv, struct load_options *o, const cha
 {
     *o = (struct load_options){.connections = 64,
                                .sources = 1,
+                               .first = 1,
                                .duration_us = 5000000,
                                .warmup_us = 1000000,
                                .path = STR("/auth/me")};
@@ -160,7 +164,8 @@ static int read_options(int argc, char **argv, struct load_options *o, const cha
         return 1;
     if (o->mode == LOAD_IDLE && o->pid == 0)
         return 1;
-    return (o->mode == LOAD_REFRESH || o->mode == LOAD_LOGIN) && !*ret_input;
+    return (o->mode == LOAD_REFRESH || o->mode == LOAD_LOGIN || o->mode == LOAD_EVENTS) &&
+           !*ret_input;
 }
 
 static int run(struct load_options *o, const char *input, struct buf *out)

@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 
-enum load_mode { LOAD_ME, LOAD_REFRESH, LOAD_LOGIN, LOAD_IDLE };
+enum load_mode { LOAD_ME, LOAD_REFRESH, LOAD_LOGIN, LOAD_EVENTS, LOAD_IDLE };
 
 struct load_options {
     enum load_mode mode;
@@ -18,17 +18,25 @@ struct load_options {
     unsigned sources; /* addresses of 127.0.0.0/8 to connect from */
     int64_t duration_us, warmup_us;
     struct str path;   /* of LOAD_ME and LOAD_IDLE */
-    struct str *lines; /* of the input: bearer tokens, refresh tokens, or "email password" */
+    struct str *lines; /* of the input: bearer tokens, refresh tokens, "email password", a secret */
     size_t line_count;
     const char *output; /* LOAD_REFRESH: where each connection's last token goes, or NULL */
     int pid;            /* LOAD_IDLE: the server's */
+    uint64_t first;     /* LOAD_EVENTS: number of the first message */
 };
 
 /* A request of LOAD_ME and LOAD_IDLE: GET path, with the bearer token where it is not empty. */
 int load_get(struct buf *out, const struct load_options *o, struct str token);
 
-/* POST path with the JSON body. */
-int load_post(struct buf *out, const struct load_options *o, struct str path, struct str body);
+/* POST path with the JSON body; signature: of X-Webhook-Signature, or empty. */
+int load_post(struct buf *out, const struct load_options *o, struct str path, struct str signature,
+              struct str body);
+
+/*
+ * POST of the delivery of message number n, as SES tells it, signed now by the secret in the first
+ * line of the input.
+ */
+int load_event(struct buf *out, const struct load_options *o, uint64_t n);
 
 /*
  * Each runs a mode and writes its result to out as one line of JSON. Returns 0, 1 where any
