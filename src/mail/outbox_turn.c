@@ -247,20 +247,17 @@ static int write_accepted(struct store_txn *t, const struct outbox_turn *turn)
     return n ? mail_log_hand_over(t, done, n, NULL) : 0;
 }
 
-static int write_refused(struct store_txn *t, const struct outbox_turn *turn)
+/* A copy that is not tried again, unless it was taken. */
+static int write_end(struct store_txn *t, const struct outbox_turn *turn,
+                     const struct outbox_slot *s)
 {
-    int r = 0;
+    const struct transport_fate *f = &s->report.fate;
+    bool uncertain = f->result == TRANSPORT_UNCERTAIN;
 
-    for (size_t i = 0; r == 0 && i < turn->n; i++) {
-        const struct outbox_slot *s = turn->slots[i];
-        const struct transport_fate *f = &s->report.fate;
-        bool uncertain = f->result == TRANSPORT_UNCERTAIN;
-        if (s->state != OUTBOX_SLOT_REPORTED || f->result == TRANSPORT_ACCEPTED || stays(s))
-            continue;
-        r = refuse(t, turn, &s->task.message_id, str_of(s->task.recipient), MAIL_REJECTED,
-                   uncertain ? STR(OUTBOX_CODE_UNCERTAIN) : str_of(f->code), str_of(f->text), NULL);
-    }
-    return r;
+    if (f->result == TRANSPORT_ACCEPTED || stays(s))
+        return 0;
+    return refuse(t, turn, &s->task.message_id, str_of(s->task.recipient), MAIL_REJECTED,
+                  uncertain ? STR(OUTBOX_CODE_UNCERTAIN) : str_of(f->code), str_of(f->text), NULL);
 }
 
 /* Marks the next copy. Where the row is no longer ours, another node answers for it. */
@@ -456,11 +453,13 @@ int outbox_turn_job(struct store_txn *t, void *arg)
         turn->slots[i]->has_next = false;
     if (r == 0)
         r = write_accepted(t, turn);
-    if (r == 0)
-        r = write_refused(t, turn);
-    for (size_t i = 0; r == 0 && i < turn->n; i++)
-        if (turn->slots[i]->state == OUTBOX_SLOT_REPORTED)
+    for (size_t i = 0; r == 0 && i < turn->n; i++) {
+        if (turn->slots[i]->state != OUTBOX_SLOT_REPORTED)
+            continue;
+        r = write_end(t, turn, turn->slots[i]);
+        if (r == 0)
             r = follow(t, turn, turn->slots[i]);
+    }
     if (r == 0 && turn->in_doubt)
         r = settle_doubt(t, turn);
     if (r == 0 && turn->claims)
