@@ -178,6 +178,7 @@ export async function holdfastCommand(databaseUrl) {
     RATE_LIMIT_PER_MINUTE: '0',
     LOGIN_ATTEMPTS_PER_MINUTE: '100000',
     LOGIN_ATTEMPTS_PER_HOUR: '100000',
+    EMAIL_TRANSPORT: 'none', // as in production: no sandbox beside, and no notices by mail
   };
   return { port, command: holdfast, args: ['serve'], env };
 }
