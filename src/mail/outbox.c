@@ -86,6 +86,7 @@ static int hand_over(struct outbox *o, const struct outbox_task *task, struct st
     struct transport_message message = {.id = task->message_id,
                                         .tenant_id = task->tenant_id,
                                         .message_id = message_id,
+                                        .template_name = str_of(task->template_name),
                                         .from = str_of(o->m->sender.address),
                                         .recipients = &to,
                                         .n = 1,

@@ -26,7 +26,7 @@ static const char remove_sql[] = "DELETE FROM email_outbox WHERE message_id = $1
 
 /* coalesce: the way to a message's rows is by the message, not by all that is queued. */
 static const char queued_sql[] =
-    "SELECT id, recipient FROM email_logs WHERE message_id = $1"
+    "SELECT id, recipient, template FROM email_logs WHERE message_id = $1"
     " AND coalesce(state, '') = 'queued' AND recipient > $2 ORDER BY recipient LIMIT 1";
 static const char lost_sql[] =
     "SELECT recipient FROM email_logs WHERE id = $1 AND coalesce(state, '') = 'queued'";
@@ -109,6 +109,8 @@ static int find_queued(struct store_txn *t, const struct uuid *message, struct s
     if (r == 1) {
         task->log_id = store_col_id(rows, 0);
         snprintf(task->recipient, sizeof task->recipient, "%.*s", STR_ARG(store_col_text(rows, 1)));
+        snprintf(task->template_name, sizeof task->template_name, "%.*s",
+                 STR_ARG(store_col_text(rows, 2)));
     }
     return 0;
 }

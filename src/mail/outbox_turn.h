@@ -27,6 +27,7 @@ struct outbox_attempt {
 struct outbox_task {
     struct uuid message_id, tenant_id, log_id;
     char recipient[EMAIL_ADDRESS_SIZE];
+    char template_name[TRANSPORT_TEMPLATE_SIZE];
     enum unsubscribe_purpose purpose;
     int64_t accepted_at;
     bool lost; /* it was in flight when its node died: nothing is to be sent */

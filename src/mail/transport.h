@@ -16,7 +16,8 @@ enum {
     TRANSPORT_ID_SIZE = 201,
     TRANSPORT_CODE_SIZE = 64,
     TRANSPORT_TEXT_SIZE = 256,
-    TRANSPORT_TIME_MS = 30 * 1000 /* what a handover may take, whatever the other side does */
+    TRANSPORT_TEMPLATE_SIZE = 401, /* of a template's name: 100 characters */
+    TRANSPORT_TIME_MS = 30 * 1000  /* what a handover may take, whatever the other side does */
 };
 
 /* A message that is ready: one MIME text to several recipients of an envelope. */

@@ -5,84 +5,41 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import http from 'node:http';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
+import { Aws, has, keys, startContainer, temporary } from './aws.mjs';
 import { Installation } from './harness.mjs';
 
 const topic = 'arn:aws:sns:eu-west-1:123456789012:holdfast-mail';
 const publicUrl = 'https://mail.example.com';
 const endpoint = `${publicUrl}/v1/email-monitoring/ses/events`;
-const secret = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
-const temporary = { id: 'ASIAEXAMPLE', secret: 'temporary/K7MDENG+bPxRfiCYEXAMPLE', token: 'session/token+with=signs' };
-const clean = { identities: {}, topics: {}, subscriptions: [], failures: [], confirms: true, verification: 'Pending', dateOffset: 0, pageSize: 100 };
 const everything = { Bounce: topic, Complaint: topic, Delivery: topic };
 const verified = { verification: 'Success', dkim: 'Success', dkimEnabled: true, topics: everything, headers: { Bounce: true, Complaint: true, Delivery: true } };
 const subscribed = { arn: `${topic}:1`, topic, protocol: 'https', endpoint, pending: false, attributes: {} };
 const complete = { identities: { 'example.com': verified }, topics: { [topic]: { TopicArn: topic } }, subscriptions: [subscribed] };
 
-/* Whether a program is on this machine. */
-function has(program) {
-    return process.env.PATH.split(':').some((directory) => {
-        try {
-            accessSync(path.join(directory, program), constants.X_OK);
-            return true;
-        } catch {
-            return false;
-        }
-    });
-}
-
-let installation, fake, fakeUrl, accountThere;
-
-async function control(method, what, body) {
-    const answer = await fetch(`${fakeUrl}/_fake/${what}`, { method, body: body && JSON.stringify(body) });
-    assert.equal(answer.status, 200);
-    return answer.json();
-}
-
-/* What is there from now on, beside what is always there; and nothing was asked yet. */
-async function lay(state = {}) {
-    await control('PUT', 'state', { ...clean, account: accountThere, ...state });
-    await control('GET', 'calls');
-}
-
-const asked = async () => (await control('GET', 'calls')).map(({ action }) => action);
+let installation, aws;
 const isRead = (action) => /^(Get|List)/.test(action);
 
 before(async () => {
-    const program = path.join(path.dirname(fileURLToPath(import.meta.url)), '../interop/aws_fake.py');
-    fake = spawn('python3', [program], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const [port] = await once(createInterface(fake.stdout), 'line');
-    fakeUrl = `http://127.0.0.1:${port}`;
-    accountThere = (await control('GET', 'state')).account;
+    aws = await Aws.start();
     installation = await Installation.create({
-        env: {
-            AWS_ENDPOINT_URL: fakeUrl,
-            AWS_REGION: 'eu-west-1',
-            AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
-            AWS_SECRET_ACCESS_KEY: secret,
-            EMAIL_FROM: 'Acme Mail <mail@example.com>',
-            PUBLIC_URL: publicUrl,
-            SNS_TOPIC_ARNS: topic,
-        },
+        env: { ...aws.env, EMAIL_FROM: 'Acme Mail <mail@example.com>', PUBLIC_URL: publicUrl, SNS_TOPIC_ARNS: topic },
     });
 });
 after(async () => {
-    fake.stdin.end();
+    await aws.stop();
     await installation.remove();
 });
 
 /* Runs the command; every answer is one that keeps the secret. */
 async function setup(args = [], env = {}) {
     const result = await installation.cli(['email', 'setup', ...args], { env });
-    for (const word of [secret, temporary.secret, temporary.token])
+    for (const word of [keys.secret, temporary.secret, temporary.token])
         assert.ok(!(result.stdout + result.stderr).includes(word), 'a secret was printed');
     return result;
 }
@@ -96,8 +53,8 @@ async function report(args = [], env = {}) {
 }
 
 test('a dry run shows what is missing and changes nothing', async () => {
-    await lay();
-    const before = await control('GET', 'state');
+    await aws.lay();
+    const before = await aws.state();
     const { code, stdout } = await setup();
     assert.equal(code, 1);
     assert.match(stdout, /^Amazon SES for example\.com in eu-west-1$/m);
@@ -106,14 +63,14 @@ test('a dry run shows what is missing and changes nothing', async () => {
     assert.match(stdout, /^ {2}bounces +missing +go to no topic$/m);
     assert.match(stdout, /^ +aws ses verify-domain-dkim --region eu-west-1 --domain example\.com$/m);
     assert.match(stdout, new RegExp(`^ +aws ses set-identity-notification-topic --region eu-west-1 --identity example\\.com --notification-type Bounce --sns-topic ${topic}$`, 'm'));
-    const actions = await asked();
+    const actions = await aws.asked();
     assert.deepEqual(actions.sort(), ['GetAccount', 'GetIdentityDkimAttributes', 'GetIdentityNotificationAttributes', 'GetIdentityVerificationAttributes', 'GetTopicAttributes']);
     assert.deepEqual(actions.filter((action) => !isRead(action)), []);
-    assert.deepEqual(await control('GET', 'state'), before);
+    assert.deepEqual(await aws.state(), before);
 });
 
 test('with --yes it is set up, and a second run finds nothing to do', async () => {
-    await lay();
+    await aws.lay();
     const { code, stdout } = await setup(['--yes']);
     assert.equal(code, 1, 'the domain is still to be verified');
     assert.equal(stdout.match(/^done {4}/gm).length, 9);
@@ -121,32 +78,32 @@ test('with --yes it is set up, and a second run finds nothing to do', async () =
     const records = [...stdout.matchAll(/^ +(\w+)\._domainkey\.example\.com\. CNAME (\w+)\.dkim\.amazonses\.com\.$/gm)];
     assert.equal(records.length, 3);
     for (const [, name, value] of records) assert.equal(name, value);
-    const state = await control('GET', 'state');
+    const state = await aws.state();
     assert.deepEqual(state.identities['example.com'], { ...verified, verification: 'Pending', dkim: 'Pending' });
     assert.equal(state.topics[topic].SignatureVersion, '2');
     assert.deepEqual(state.subscriptions.map(({ endpoint: e, protocol, pending }) => [e, protocol, pending]), [[endpoint, 'https', false]]);
 
-    await asked();
+    await aws.asked();
     const again = await report(['--yes']);
     assert.deepEqual(again.missing, []);
     assert.deepEqual(again.tried, []);
     assert.equal(again.dns.length, 3);
-    assert.deepEqual((await asked()).filter((action) => !isRead(action)), []);
+    assert.deepEqual((await aws.asked()).filter((action) => !isRead(action)), []);
 
     state.identities['example.com'].verification = state.identities['example.com'].dkim = 'Success';
-    await control('PUT', 'state', { identities: state.identities });
+    await aws.change({ identities: state.identities });
     const done = await setup(['--yes']);
     assert.equal(done.code, 0, done.stdout);
     assert.match(done.stdout, /\nAll in place\.\n$/);
-    assert.deepEqual((await asked()).filter((action) => !isRead(action)), []);
+    assert.deepEqual((await aws.asked()).filter((action) => !isRead(action)), []);
 });
 
 test('the commands that are shown do the same', { skip: !has('aws') && 'no aws client' }, async () => {
-    await lay({ verification: 'Success' });
+    await aws.lay({ verification: 'Success' });
     for (const { command } of (await report()).missing) {
         const [program, ...words] = command.split(' ');
-        await promisify(execFile)(program, ['--endpoint-url', fakeUrl, ...words], {
-            env: { PATH: process.env.PATH, HOME: installation.dir, AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: secret },
+        await promisify(execFile)(program, ['--endpoint-url', aws.url, ...words], {
+            env: { PATH: process.env.PATH, HOME: installation.dir, AWS_ACCESS_KEY_ID: keys.id, AWS_SECRET_ACCESS_KEY: keys.secret },
         });
     }
     const { complete: whole, checks } = await report();
@@ -180,11 +137,11 @@ const cases = [
 
 for (const [name, { identity, account, topic: attributes, identities, ...state }, expected] of cases) {
     test(`what it finds: ${name}`, async () => {
-        const there = () => lay({
+        const there = () => aws.lay({
             ...complete,
             identities: { 'example.com': { ...verified, ...identity }, ...identities },
             topics: { [topic]: { TopicArn: topic, ...attributes } },
-            account: { ...accountThere, ...account },
+            account: { ...aws.account, ...account },
             ...structuredClone(state),
         });
         await there();
@@ -202,14 +159,14 @@ for (const [name, { identity, account, topic: attributes, identities, ...state }
         const actions = Object.values(expected).flatMap(([, , list]) => list ?? []);
         assert.equal(missing.length, actions.length);
         const after = await report(['--yes']);
-        assert.deepEqual((await asked()).filter((action) => !isRead(action)), actions);
+        assert.deepEqual((await aws.asked()).filter((action) => !isRead(action)), actions);
         assert.deepEqual(after.missing, [], 'it is mended');
         assert.deepEqual(after.tried.map(({ error }) => error), actions.map(() => null));
     });
 }
 
 test('an address is verified by the link in a message', async () => {
-    await lay({ ...complete, identities: {} });
+    await aws.lay({ ...complete, identities: {} });
     const args = ['--identity', 'Mail@Example.com'];
     const first = await report([...args, '--yes']);
     assert.equal(first.identity, 'mail@example.com');
@@ -218,14 +175,14 @@ test('an address is verified by the link in a message', async () => {
     assert.match(first.checks.find(({ name }) => name === 'identity').todo, /Open the link/);
     assert.match(first.tried[0].command, /^aws ses verify-email-identity --region eu-west-1 --email-address mail@example\.com$/);
     assert.deepEqual((await report([...args, '--yes'])).tried, [], 'no second message');
-    const state = await control('GET', 'state');
+    const state = await aws.state();
     state.identities['mail@example.com'].verification = 'Failed'; // the link was not opened in time
-    await control('PUT', 'state', { identities: state.identities });
+    await aws.change({ identities: state.identities });
     assert.deepEqual((await report(args)).missing.map(({ check }) => check), ['identity']);
 });
 
 test('the endpoint is subscribed only once the server listens to the topic', async () => {
-    await lay({ ...complete, topics: {}, subscriptions: [] });
+    await aws.lay({ ...complete, topics: {}, subscriptions: [] });
     const args = ['--topic-name', 'another'];
     const arn = topic.replace('holdfast-mail', 'another');
     const first = await report([...args, '--yes']);
@@ -233,33 +190,33 @@ test('the endpoint is subscribed only once the server listens to the topic', asy
     assert.deepEqual([first.states.setting, first.states.subscription], ['waiting', 'waiting']);
     const { todo } = first.checks.find(({ name }) => name === 'setting');
     assert.ok(todo.includes(`SNS_TOPIC_ARNS=${arn}`) && todo.includes('beside what it names already'), todo);
-    assert.ok(!(await asked()).includes('Subscribe'));
+    assert.ok(!(await aws.asked()).includes('Subscribe'));
     const second = await report([...args, '--yes'], { SNS_TOPIC_ARNS: `${topic},${arn}` });
     assert.deepEqual(second.tried.map(({ check }) => check), ['subscription']);
     assert.ok(second.complete);
 });
 
 test('an endpoint that does not confirm is waited for, and asked anew', async () => {
-    await lay({ ...complete, subscriptions: [], confirms: false });
+    await aws.lay({ ...complete, subscriptions: [], confirms: false });
     const { code, stdout } = await setup(['--yes']);
     assert.equal(code, 1);
     assert.match(stdout, /^ {2}subscription +missing +\S+ has not confirmed yet$/m);
     assert.match(stdout, /See that the server runs/);
-    await control('PUT', 'state', { confirms: true });
+    await aws.change({ confirms: true });
     assert.match((await setup(['--yes'])).stdout, /^done {4}Have SNS ask the endpoint anew to confirm$/m);
     assert.equal((await setup()).code, 0);
 });
 
 test('what AWS asks to be patient with is asked again', async () => {
     const slow = (action) => ({ action, status: 400, code: 'Throttling', message: 'Rate exceeded', times: 1 });
-    await lay({ ...complete, subscriptions: [], failures: ['GetIdentityDkimAttributes', 'Subscribe'].map(slow) });
+    await aws.lay({ ...complete, subscriptions: [], failures: ['GetIdentityDkimAttributes', 'Subscribe'].map(slow) });
     assert.ok((await report(['--yes'])).complete);
-    const actions = await asked();
+    const actions = await aws.asked();
     assert.equal(actions.filter((action) => action === 'Subscribe').length, 2);
 });
 
 test('an action that is refused is told, and the others are done', async () => {
-    await lay({
+    await aws.lay({
         ...complete, subscriptions: [], identities: { 'example.com': { ...verified, topics: {} } },
         failures: [{ action: 'SetIdentityNotificationTopic', status: 403, code: 'AccessDenied', message: 'not authorized to perform: ses:SetIdentityNotificationTopic', times: 1 }],
     });
@@ -285,17 +242,17 @@ test('what cannot be asked is told apart', async () => {
         [1, /NoCredentials: AWS_ACCESS_KEY_ID is not set/, {}, { AWS_ACCESS_KEY_ID: '', AWS_EC2_METADATA_DISABLED: 'true' }],
         [1, /NoCredentials: the machine's metadata gives no credentials/, {}, { AWS_ACCESS_KEY_ID: '', AWS_EC2_METADATA_SERVICE_ENDPOINT: nowhere }],
     ]) {
-        await lay({ ...complete, ...state });
+        await aws.lay({ ...complete, ...state });
         const { code, stdout, stderr } = await setup(['--yes'], env);
         assert.equal(code, exit, stderr);
         assert.match(stderr, said);
         assert.equal(stdout, '');
-        assert.deepEqual((await asked()).filter((action) => !isRead(action)), []);
+        assert.deepEqual((await aws.asked()).filter((action) => !isRead(action)), []);
     }
 });
 
 test('wrong usage and settings are told: 2', async () => {
-    await lay();
+    await aws.lay();
     for (const [said, args, env = {}] of [
         [/--region: "EU" is not a region/, ['--region', 'EU']],
         [/no region: set AWS_REGION/, [], { AWS_REGION: '' }],
@@ -318,11 +275,11 @@ test('wrong usage and settings are told: 2', async () => {
         assert.equal(code, 2, stderr + stdout);
         assert.match(stderr, said);
     }
-    assert.deepEqual(await asked(), [], 'AWS was asked nothing');
+    assert.deepEqual(await aws.asked(), [], 'AWS was asked nothing');
 });
 
 test('the topic tells the region, and the settings the topic', async () => {
-    await lay(complete);
+    await aws.lay(complete);
     assert.ok((await report(['--topic', topic], { AWS_REGION: '', SNS_TOPIC_ARNS: `arn:aws:sns:us-east-1:123456789012:x,${topic}` })).complete);
     assert.equal((await report([], { SNS_TOPIC_ARNS: `arn:aws:sns:us-east-1:123456789012:x,${topic}-second,${topic}` })).topicArn, `${topic}-second`);
     const other = await report(['--identity', 'example.org']);
@@ -333,26 +290,18 @@ test('the topic tells the region, and the settings the topic', async () => {
 });
 
 test('credentials come from where a container finds them', async () => {
-    const seen = [];
-    const container = http.createServer((request, response) => {
-        seen.push([request.url, request.headers.authorization]);
-        response.end(JSON.stringify({
-            AccessKeyId: temporary.id, SecretAccessKey: temporary.secret, Token: temporary.token,
-            Expiration: new Date(Date.now() + 3_600_000).toISOString(),
-        }));
-    });
-    await once(container.listen(0, '127.0.0.1'), 'listening');
+    const container = await startContainer();
     try {
-        await lay(complete);
+        await aws.lay(complete);
         const file = path.join(installation.dir, 'token');
         await writeFile(file, 'of the pod\n');
         const { code, stderr } = await setup([], {
             AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '',
-            AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${container.address().port}/v1/credentials`,
+            AWS_CONTAINER_CREDENTIALS_FULL_URI: container.url,
             AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: file,
         });
         assert.equal(code, 0, stderr);
-        assert.deepEqual(seen, [['/v1/credentials', 'of the pod']], 'asked once for all calls');
+        assert.deepEqual(container.seen, [['/v1/credentials', 'of the pod']], 'asked once for all calls');
     } finally {
         container.close();
     }
