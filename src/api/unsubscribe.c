@@ -91,7 +91,7 @@ static int get_page(struct call *call)
 
 static bool holds(struct str text, struct str part)
 {
-    return text.n > 0 && text.n >= part.n && memmem(text.p, text.n, part.p, part.n) != NULL;
+    return text.p && text.n >= part.n && memmem(text.p, text.n, part.p, part.n) != NULL;
 }
 
 /*

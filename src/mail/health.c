@@ -204,7 +204,7 @@ static int advise_on_unknown(struct arena *a, const struct mail_health *h,
     int r = 0;
 
     if (h->status == MAIL_INSUFFICIENT_DATA) {
-        buf_printf(&text, "%lld messages were sent; rates say something from %lld on.",
+        buf_printf(&text, "Sent so far: %lld; rates say something from %lld messages on.",
                    (long long)h->sent, (long long)limit->messages);
         r = keep(a, &text, advice, n);
     } else if (!h->delivery.known) {
