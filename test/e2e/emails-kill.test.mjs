@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { forEachStore, waitFor, withInstallation } from './harness.mjs';
-import { MailServer, passLeases, passWait, serviceToken, settled, withMailServer } from './mail.mjs';
+import { MailServer, passLeases, passWait, serviceToken, settled, withMailServer } from './sending.mjs';
 import { expect, small } from './support.mjs';
 
 /* One server, which hands over two messages at a time. */
