@@ -84,10 +84,12 @@ static void tell_sent(const struct simulation *s)
 
 static void tell_event(const struct simulation *s, const struct mail_event_entry *e)
 {
-    const char *more = e->detail.n ? ": " : "";
+    /* SES's own words are the code of some, and then stand there once. */
+    struct str code = str_has_suffix(e->subtype, e->code) ? STR("") : e->code;
 
-    simulation_tell(s, "came back", "%.*s %.*s %.*s%s%.*s", STR_ARG(e->kind), STR_ARG(e->subtype),
-                    STR_ARG(e->code), more, STR_ARG(e->detail));
+    simulation_tell(s, "came back", "%.*s%s%.*s%s%.*s%s%.*s", STR_ARG(e->kind),
+                    e->subtype.n ? " " : "", STR_ARG(e->subtype), code.n ? " " : "", STR_ARG(code),
+                    e->detail.n ? ": " : "", STR_ARG(e->detail));
 }
 
 /* What is new since the last look. */
