@@ -113,7 +113,7 @@ first round. Connections are kept alive, without pipelining, and one request is 
 - libsodium alone: \`build/bench/argon\` checks one password on as many threads as there are cores.
 - Mass revocation: the users, each with one live session, are inserted by \`build/bench/seed\`; the
   time is that of the whole command, which must report every session as ended.
-- Mail: the messages are inserted by `build/bench/seed_mail`, over 85 days, 200 domains, 10 templates and two
+- Mail: the messages are inserted by \`build/bench/seed_mail\`, over 85 days, 200 domains, 10 templates and two
   tenants; one request at a time by the administrator of the larger one. A log's worst depth is the
   slowest of its newest page, the middle, the end, and the end of those that bounced.
 - Idle connections: each makes a request, is held for three seconds and must answer another; the
