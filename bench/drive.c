@@ -297,6 +297,10 @@ static bool report(const struct drive *d, struct buf *out)
     json_object_end(&w);
     json_key(&w, "bodyBytes");
     json_int(&w, (int64_t)d->body_bytes);
+    if (d->o->mode == LOAD_EVENTS) {
+        json_key(&w, "next");
+        json_int(&w, (int64_t)d->next_event);
+    }
     json_key(&w, "errors");
     bool failed = report_errors(d, &w);
     json_object_end(&w);

@@ -56,13 +56,15 @@ export function cpuOf(pid) {
 
 // One load on one server: load's result, with cpuUs: the server's CPU time a request.
 async function loadOnce(contestant, seconds) {
+  const { options = [] } = contestant;
   const before = cpuOf(contestant.server.pid);
   const result = await measureWith('load', [
     contestant.mode,
     ...['--port', contestant.server.port, '--connections', contestant.connections],
     ...['--duration', seconds, '--warmup', 0],
-    ...(contestant.options ?? []),
+    ...(typeof options === 'function' ? options() : options),
   ]);
+  contestant.next = result.next;
   result.cpuUs = (cpuOf(contestant.server.pid) - before) / result.requests;
   return result;
 }

@@ -8,6 +8,7 @@ import { holdfast, run, tool } from './places.mjs';
 import * as servers from './servers.mjs';
 
 const CLIENTS = 64;
+const EVENT_CLIENTS = 256;
 const IDLE = 20_000;
 const SPARE_DESCRIPTORS = 100;
 const MIB = 1 << 20;
@@ -126,6 +127,58 @@ async function refreshSqlite(scene) {
     loads: results,
     lines: [alone(what, perSecond(results[0]), '≥ 10,000/s', rate >= 10_000)],
   };
+}
+
+// Each event is told of another message that is in the log. The store has as many of them as would
+// be asked for at three times the rate that is wanted.
+async function eventsContestant(scene, url) {
+  const messages = 45_000 * (scene.warmup + (scene.count + 1) * scene.seconds);
+  const server = await scene.holdfastOn(url);
+  scene.say(`  ${messages.toLocaleString('en')} messages in the log`);
+  servers.seedMail(scene.dir, url, messages);
+  const contestant = { server, mode: 'events', connections: EVENT_CLIENTS };
+  contestant.options = () => {
+    if (contestant.next > messages) {
+      throw new Error(`${contestant.next} messages were told of, ${messages} are there`);
+    }
+    return ['--input', servers.webhookSecret(scene.dir), '--first', contestant.next ?? 1];
+  };
+  return contestant;
+}
+
+// That each event took effect is looked up in the end.
+async function events(scene, url, store, wanted) {
+  const contestant = await eventsContestant(scene, url);
+  const results = await scene.rounds([contestant]);
+  const delivered = servers.countDelivered(url, scene.dir);
+  if (delivered !== contestant.next - 1) {
+    throw new Error(`${delivered} messages are delivered, ${contestant.next - 1} were told of`);
+  }
+  const rate = median(results[0].perSecond);
+  const what = `events of mail on ${store}, signed, verified, durable, ${EVENT_CLIENTS} clients`;
+  const target = wanted && `≥ ${wanted.toLocaleString('en')}/s`;
+  return {
+    loads: results,
+    lines: [alone(what, perSecond(results[0]), target ?? 'none', wanted && rate >= wanted)],
+  };
+}
+
+const eventsSqlite = (scene) => events(scene, scene.sqlite(), 'SQLite', 15_000);
+
+async function eventsPostgres(scene) {
+  const postgres = await servers.startPostgres(scene.dir);
+  return events(scene, postgres.database('holdfast'), 'PostgreSQL');
+}
+
+// Verifying a message of SNS, whose certificate is known, on one thread.
+async function sns(scene) {
+  const contestant = {
+    server: { name: 'Holdfast' },
+    once: (seconds) => measureWith('sns', [seconds]),
+  };
+  const results = await scene.rounds([contestant]);
+  const what = 'messages of SNS verified (RSA 2048, SHA-256), one thread';
+  return { loads: results, lines: [alone(what, perSecond(results[0]), 'none')] };
 }
 
 // Four times as many clients as cores keep every core hashing, and never fill the hashing queue.
@@ -340,6 +393,9 @@ export const rows = [
   { name: 'revoke-postgres', run: revokePostgres },
   { name: 'mail-sqlite', run: mailSqlite },
   { name: 'mail-postgres', run: mailPostgres },
+  { name: 'events-sqlite', run: eventsSqlite },
+  { name: 'events-postgres', run: eventsPostgres },
+  { name: 'sns', run: sns },
   { name: 'idle', run: idle, peers: true },
   { name: 'start', run: start, peers: true },
 ];

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { freePort, holdfast, peer, root, run, tool } from './places.mjs';
 
 export const PASSWORD = 'correct horse battery';
+const WEBHOOK_SECRET = 'a secret of webhooks in benchmarks';
 const START_MS = 30_000;
 const STOP_MS = 30_000;
 
@@ -179,6 +180,7 @@ export async function holdfastCommand(databaseUrl) {
     LOGIN_ATTEMPTS_PER_MINUTE: '100000',
     LOGIN_ATTEMPTS_PER_HOUR: '100000',
     EMAIL_TRANSPORT: 'none', // as in production: no sandbox beside, and no notices by mail
+    SES_WEBHOOK_SECRET: WEBHOOK_SECRET,
   };
   return { port, command: holdfast, args: ['serve'], env };
 }
@@ -245,3 +247,50 @@ export function credentials(dir, users) {
   fs.writeFileSync(file, lines.join(''));
   return file;
 }
+
+export function webhookSecret(dir) {
+  const file = path.join(dir, 'webhook-secret');
+  fs.writeFileSync(file, `${WEBHOOK_SECRET}\n`, { mode: 0o600 });
+  return file;
+}
+
+// SQL on Holdfast's tables by the engine's own client. Returns what it printed.
+function sql(url, dir, text) {
+  if (!url.startsWith('sqlite:')) {
+    return run('psql', ['-qAtX', '-v', 'ON_ERROR_STOP=1', '-d', url], { input: text, cwd: dir });
+  }
+  const file = url.slice('sqlite:'.length);
+  return run('sqlite3', ['-batch', '-bail', '-cmd', '.timeout 20000', file], { input: text });
+}
+
+// Messages m1 to mN that were sent, each to another address, as bench/events.c tells of them; in the
+// log and in the figures of one hour.
+export function seedMail(dir, url, n) {
+  const lite = url.startsWith('sqlite:');
+  const id = lite ? "CAST(printf('%016d', n) AS BLOB)" : "decode(lpad(to_hex(n), 32, '0'), 'hex')";
+  const from = lite ? `WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < ${n})` : '';
+  const source = lite ? 's' : `generate_series(1, ${n}) AS s(n)`;
+  const tenant = 'SELECT id FROM tenants LIMIT 1';
+  const at = Math.floor(Date.now() / 3_600_000) * 3_600_000;
+  const counters = 'queued, sent, delayed, delivered, suppressed, rejected, bounced, complained, bounced_counted, complained_counted';
+  const rollups = ['email_rollups', 'email_rollups_hourly'].map((table) => `
+    INSERT INTO ${table} (tenant_id, bucket, domain, template, ${counters})
+    SELECT tenant_id, ${at}, k.domain, k.template, 0, count(*), 0, 0, 0, 0, 0, 0, 0, 0 FROM email_logs,
+      (SELECT '' AS domain, '' AS template UNION ALL SELECT '*', 'receipt') k
+    GROUP BY tenant_id, k.domain, k.template;
+    INSERT INTO ${table} (tenant_id, bucket, domain, template, ${counters})
+    SELECT tenant_id, ${at}, domain, '', 0, count(*), 0, 0, 0, 0, 0, 0, 0, 0 FROM email_logs
+    GROUP BY tenant_id, domain;`);
+  sql(url, dir, `BEGIN;
+    ${from} INSERT INTO email_logs (id, message_id, tenant_id, provider_id, recipient, domain, template, subject,
+      transport, state, counted, error_code, detail, created_at, sent_at, state_at)
+    SELECT ${id}, ${id}, (${tenant}), 'm' || n, 'user' || n || '@d' || n % 1000 || '.example',
+      'd' || n % 1000 || '.example', 'receipt', 'Your receipt', 'ses', 'sent', 0, '', '', ${at}, ${at}, ${at}
+    FROM ${source};
+    ${rollups.join('')}
+    COMMIT;
+    ANALYZE;`);
+}
+
+export const countDelivered = (url, dir) =>
+  Number(sql(url, dir, "SELECT count(*) FROM email_logs WHERE state = 'delivered';"));
