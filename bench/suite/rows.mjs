@@ -135,7 +135,7 @@ async function eventsContestant(scene, url) {
   const messages = 45_000 * (scene.warmup + (scene.count + 1) * scene.seconds);
   const server = await scene.holdfastOn(url);
   scene.say(`  ${messages.toLocaleString('en')} messages in the log`);
-  servers.seedMail(scene.dir, url, messages);
+  servers.seedSent(scene.dir, url, messages);
   const contestant = { server, mode: 'events', connections: EVENT_CLIENTS };
   contestant.options = () => {
     if (contestant.next > messages) {

@@ -265,7 +265,7 @@ function sql(url, dir, text) {
 
 // Messages m1 to mN that were sent, each to another address, as bench/events.c tells of them; in the
 // log and in the figures of one hour.
-export function seedMail(dir, url, n) {
+export function seedSent(dir, url, n) {
   const lite = url.startsWith('sqlite:');
   const id = lite ? "CAST(printf('%016d', n) AS BLOB)" : "decode(lpad(to_hex(n), 32, '0'), 'hex')";
   const from = lite ? `WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < ${n})` : '';
