@@ -89,15 +89,14 @@ static void print_counts(struct buf *out, struct str name, const struct mail_cou
     int64_t sent = mail_counts_sent(c);
     char bounce[RATE_SIZE], complaint[RATE_SIZE], delivery[RATE_SIZE];
     struct str shown = str_cut(name, NAME_WIDTH);
+    long long all = sent + c->in[MAIL_QUEUED] + c->in[MAIL_REJECTED] + c->in[MAIL_SUPPRESSED];
 
     format_rate(h.bounce, bounce);
     format_rate(h.complaint, complaint);
     format_rate(h.delivery, delivery);
-    buf_printf(
-        out, "%-*.*s %9lld %9lld %9lld %8lld %8s %9s %9s\n", NAME_WIDTH, (int)shown.n, shown.p,
-        (long long)(sent + c->in[MAIL_QUEUED] + c->in[MAIL_REJECTED] + c->in[MAIL_SUPPRESSED]),
-        (long long)sent, (long long)mail_counts_delivered(c), (long long)c->in[MAIL_BOUNCED],
-        bounce, complaint, delivery);
+    buf_printf(out, "%-*.*s %9lld %9lld %9lld %8lld %8s %9s %9s\n", NAME_WIDTH, (int)shown.n,
+               shown.p, all, (long long)sent, (long long)mail_counts_delivered(c),
+               (long long)c->in[MAIL_BOUNCED], bounce, complaint, delivery);
 }
 
 void email_figures_print(const struct email_figures *f, struct buf *out)

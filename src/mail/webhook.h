@@ -114,8 +114,8 @@ int webhook_settle(struct webhook *w, int intake_outcome);
 /*
  * All of it: verifies a request and takes its events; when 0 is returned they are on disk. A
  * confirmation of SNS has no events; it is answered and recorded. *ret_detail says
- * what was wrong with an event, in words of our own, or is NULL. Returns 0, an enum webhook_refusal, or a
- * fault.
+ * what was wrong with an event, in words of our own, or is NULL. Returns 0, an enum
+ * webhook_refusal, or a fault.
  */
 int webhook_take(struct webhook *w, const struct webhook_request *request, struct arena *arena,
                  int64_t now, struct intake_result *ret_result, const char **ret_detail);
