@@ -138,14 +138,17 @@ int mail_watch_check(struct mail_watch *w, struct store *store, struct trail *tr
                          .window = mail_window(NULL, now - MAIL_WATCH_WINDOW_MS, now, 0, now)};
     int r = store_read(store, health_job, &c);
 
-    if (r == 0) {
+    bool known = r == 0;
+
+    if (known && c.health.status != MAIL_INSUFFICIENT_DATA)
+        r = record_change(&c, store);
+    /* Who reads the figures finds the record of what they say. */
+    if (known) {
         pthread_mutex_lock(&w->lock);
         w->checked_at = now;
         w->health = c.health;
         pthread_mutex_unlock(&w->lock);
     }
-    if (r == 0 && c.health.status != MAIL_INSUFFICIENT_DATA)
-        r = record_change(&c, store);
     if (r == 0 && c.changed)
         log_change(&c);
     arena_free(&c.arena);

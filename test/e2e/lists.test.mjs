@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { forEachStore, withInstallation } from './harness.mjs';
+import { seedMail } from './mail.mjs';
 import { allItems, expect, people, small } from './support.mjs';
 
 async function withLists(store, use) {
@@ -14,12 +15,15 @@ async function withLists(store, use) {
             const headers = { 'user-agent': device };
             grants.push(expect(await server.api('POST', '/auth/login', { headers, body: { email: admin.email, password: admin.password } }), 200));
         }
+        const addresses = ['a', 'b', 'c', 'd', 'e'].map((name) => `${name}@example.org`), token = grants.at(-1).accessToken;
+        await seedMail(installation, addresses.map((to) => ({ tenantId: admin.tenantId, to })));
+        for (const address of addresses) expect(await server.api('POST', '/v1/email-monitoring/suppressions', { token, body: { address } }), 201);
         const document = expect(await server.api('GET', '/openapi.json'), 200);
         const lists = Object.entries(document.paths)
             .filter(([, { get }]) => get?.parameters?.some(({ name }) => name === 'cursor'))
             .map(([path]) => path);
         assert.ok(lists.length >= 4, lists.join());
-        await use({ server, token: grants.at(-1).accessToken, lists });
+        await use({ server, token, lists });
     });
 }
 
