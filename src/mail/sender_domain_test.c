@@ -143,7 +143,7 @@ static void *ask_first(void *arg)
 /* Who comes while the first one asks is not kept waiting. */
 static void test_beside(void **state)
 {
-    struct scene *s = *state, beside = *s;
+    struct scene *s = *state, beside = {.d = s->d};
     struct zone_row silent[] = {{"example.com", DNS_TXT, "!"}, {NULL, DNS_A, NULL}};
     pthread_t thread;
 

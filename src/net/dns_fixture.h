@@ -29,8 +29,8 @@ void packet_mx(struct dns_packet *p, const char *name, unsigned preference, cons
 struct dns_peer {
     /* Completes the answer (0x8180, without records); false: none is given. */
     bool (*answer)(void *context, const char *name, unsigned type, bool tcp, struct dns_packet *p);
-    void *context;
-    char server[32]; /* for struct dns_options */
+    void *_Atomic context; /* may be changed while it answers */
+    char server[32];       /* for struct dns_options */
     atomic_int questions, tcp_questions;
     int udp, tcp, stop[2];
     pthread_t thread;
