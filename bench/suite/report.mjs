@@ -119,7 +119,7 @@ first round. Connections are kept alive, without pipelining, and one request is 
   time is that of the whole command, which must report every session as ended.
 - Mail: the messages are inserted by \`build/bench/seed_mail\`, over 85 days, 200 domains, 10 templates and two
   tenants; one request at a time by the administrator of the larger one. A log's worst depth is the
-  slowest of its newest page, the middle, the end, and the end of those that bounced.
+  slowest of its newest page, the middle, the end, the end of those that bounced, and those of a state that no message is in.
 - Idle connections: each makes a request, is held for three seconds and must answer another; the
   growth of the server's proportional set size (\`smaps_rollup\`) is divided by their number.
 - Start: \`build/bench/start\`, on a database that exists; memory is the proportional set size of

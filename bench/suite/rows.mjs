@@ -361,6 +361,7 @@ async function measureMail(scene, url, store) {
     ['log, newest', '/logs'],
     ['log, from the middle', `/logs?cursor=${middle}`],
     ['log, oldest', `/logs?cursor=${oldest}`],
+    ['log, of a state that none is in', '/logs?status=rejected'],
     ['log, bounced, oldest', `/logs?status=bounced&cursor=${oldest}`],
   ]) {
     results.push(await latencyOf(scene, server, input, name, base + target));

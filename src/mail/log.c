@@ -28,16 +28,26 @@ static const char refused_sql[] =
     " AND ($2 = '' OR recipient = $2)";
 
 #define SELECT_ENTRIES "SELECT " MAIL_LOG_COLUMNS " FROM email_logs l WHERE "
-#define PAGE "l.id < $1 AND l.id >= $2 ORDER BY l.id DESC LIMIT $3"
 
-static const char list_sql[] = SELECT_ENTRIES PAGE;
-static const char list_state_sql[] = SELECT_ENTRIES "l.state = $4 AND " PAGE;
-static const char list_tenant_sql[] = SELECT_ENTRIES "l.tenant_id = $4 AND " PAGE;
-static const char list_tenant_state_sql[] =
-    SELECT_ENTRIES "l.tenant_id = $4 AND l.state = $5 AND " PAGE;
-static const char list_recipient_sql[] =
-    SELECT_ENTRIES "l.recipient = $4 AND ($5 = '' OR l.state = $5) AND"
-                   " ($6 = 1 OR l.tenant_id = $7) AND " PAGE;
+/*
+ * A page behind an index of (column, id), and no other: a planner that is told of equality may as
+ * well go through the log by id, which for what is rare, such as a state that no row is in, means
+ * all of it. So the column is part of the order, and what is compared is the pair.
+ */
+#define PAGE_OF(column, value)                                                                     \
+    "(l." column ", l.id) < (" value ", $1) AND (l." column ", l.id) >= (" value ", $2)"
+#define LAST(columns) " ORDER BY " columns "l.id DESC LIMIT $3"
+
+static const char list_sql[] = SELECT_ENTRIES "l.id < $1 AND l.id >= $2" LAST("");
+static const char list_state_sql[] = SELECT_ENTRIES PAGE_OF("state", "$4") LAST("l.state DESC, ");
+static const char list_tenant_sql[] =
+    SELECT_ENTRIES PAGE_OF("tenant_id", "$4") LAST("l.tenant_id DESC, ");
+/* A list of one, so that the tenant stays in the order. */
+static const char list_tenant_state_sql[] = SELECT_ENTRIES
+    "l.tenant_id IN ($4, $4) AND " PAGE_OF("state", "$5") LAST("l.tenant_id DESC, l.state DESC, ");
+static const char list_recipient_sql[] = SELECT_ENTRIES PAGE_OF(
+    "recipient", "$4") " AND ($5 = '' OR l.state = $5)"
+                       " AND ($6 = 1 OR l.tenant_id = $7)" LAST("l.recipient DESC, ");
 
 static const char find_sql[] = SELECT_ENTRIES "l.id = $1 AND ($2 = 1 OR l.tenant_id = $3)";
 static const char find_message_sql[] =
