@@ -8,7 +8,7 @@ enum { BODY_MAX = 4096, SIGNATURE_MAX = 200 };
 
 /*
  * What SES publishes of a delivery, with what it repeats of the message. Messages are
- * "m<number>", to a thousand domains.
+ * "m<number>", to a hundred domains.
  */
 static int write_body(struct buf *out, uint64_t n, int64_t now)
 {
@@ -33,8 +33,8 @@ static int write_body(struct buf *out, uint64_t n, int64_t now)
         "\"delivery\":{\"timestamp\":\"%s\",\"processingTimeMillis\":612,"
         "\"recipients\":[\"user%llu@d%llu.example\"],\"smtpResponse\":"
         "\"250 2.6.0 Message received\",\"reportingMTA\":\"mta.example\"}}",
-        at, number, number, number % 1000, number, number % 1000, number, number % 1000, at, number,
-        number % 1000);
+        at, number, number, number % 100, number, number % 100, number, number % 100, at, number,
+        number % 100);
 }
 
 static int write_signature(struct buf *out, struct str secret, struct str body, int64_t now)

@@ -11,7 +11,12 @@
 #include <getopt.h>
 #include <stdio.h>
 
-enum { SPARE_DESCRIPTORS = 32, CONNECTIONS_MAX = 1000000, INPUT_MAX = 64 * 1024 * 1024 };
+enum {
+    SPARE_DESCRIPTORS = 32,
+    CONNECTIONS_MAX = 1000000,
+    PREPARED_MAX = 1000000,
+    INPUT_MAX = 64 * 1024 * 1024
+};
 
 static const char usage[] =
     "usage: load me|refresh|login|events|idle --port PORT [option ...]\n"
@@ -29,18 +34,26 @@ static const char usage[] =
     "  --path PATH          (/auth/me)\n"
     "  --input FILE         tokens, credentials or the secret\n"
     "  --first N            number of the first message of events (1)\n"
+    "  --prepared N         events that are made and signed before the clock starts (0)\n"
     "  --output FILE        where refresh leaves each connection's last token\n"
     "  --pid PID            the server's first process, for idle\n"
     "\n"
     "Writes one line of JSON. Exit codes: 0; 1 where any request failed; 2 for wrong usage.\n";
 
 static const struct option long_options[] = {
-    {"port", required_argument, NULL, 'p'},     {"connections", required_argument, NULL, 'c'},
-    {"duration", required_argument, NULL, 'd'}, {"warmup", required_argument, NULL, 'w'},
-    {"sources", required_argument, NULL, 's'},  {"path", required_argument, NULL, 'u'},
-    {"input", required_argument, NULL, 'i'},    {"output", required_argument, NULL, 'o'},
-    {"pid", required_argument, NULL, 'P'},      {"first", required_argument, NULL, 'f'},
-    {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+    {"port", required_argument, NULL, 'p'},
+    {"connections", required_argument, NULL, 'c'},
+    {"duration", required_argument, NULL, 'd'},
+    {"warmup", required_argument, NULL, 'w'},
+    {"sources", required_argument, NULL, 's'},
+    {"path", required_argument, NULL, 'u'},
+    {"input", required_argument, NULL, 'i'},
+    {"output", required_argument, NULL, 'o'},
+    {"pid", required_argument, NULL, 'P'},
+    {"first", required_argument, NULL, 'f'},
+    {"prepared", required_argument, NULL, 'r'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 static int write_head(struct buf *out, const struct load_options *o, const char *method,
@@ -106,6 +119,7 @@ static int set_number(struct load_options *o, int option, const char *text)
                          : option == 'c' ? CONNECTIONS_MAX
                          : option == 'P' ? INT32_MAX
                          : option == 'f' ? INT64_MAX
+                         : option == 'r' ? PREPARED_MAX
                                          : 86400;
     uint64_t v;
     if (str_to_u64(str_of(text), max, &v) || (v == 0 && option != 'w'))
@@ -120,6 +134,8 @@ static int set_number(struct load_options *o, int option, const char *text)
         o->pid = (int)v;
     else if (option == 'f')
         o->first = v;
+    else if (option == 'r')
+        o->prepared = v;
     else if (option == 'd')
         o->duration_us = (int64_t)v * 1000000;
     else

@@ -23,6 +23,7 @@ struct load_options {
     const char *output; /* LOAD_REFRESH: where each connection's last token goes, or NULL */
     int pid;            /* LOAD_IDLE: the server's */
     uint64_t first;     /* LOAD_EVENTS: number of the first message */
+    uint64_t prepared;  /* LOAD_EVENTS: requests that are made before the clock starts */
 };
 
 /* A request of LOAD_ME and LOAD_IDLE: GET path, with the bearer token where it is not empty. */

@@ -112,8 +112,8 @@ first round. Connections are kept alive, without pipelining, and one request is 
   commit on. SQLite commits with \`synchronous=FULL\`.
 - libsodium alone: \`build/bench/argon\` checks one password on as many threads as there are cores.
 - Events of mail: each request is one delivery as SES publishes it, some 800 bytes, signed by
-  HMAC-SHA256, of another message of the log; 202 comes when it is on disk and message and figures
-  have changed. In the end as many messages are delivered as were told of.
+  HMAC-SHA256, of another message of the log, to one of a hundred domains; 202 comes when it is on disk and
+  message and figures have changed. They are signed before the clock starts. In the end as many messages are delivered as were told of.
 - Messages of SNS: \`build/bench/sns\` verifies one again and again, certificate known.
 - Mass revocation: the users, each with one live session, are inserted by \`build/bench/seed\`; the
   time is that of the whole command, which must report every session as ended.

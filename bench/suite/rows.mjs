@@ -8,7 +8,7 @@ import { holdfast, run, tool } from './places.mjs';
 import * as servers from './servers.mjs';
 
 const CLIENTS = 64;
-const EVENT_CLIENTS = 256;
+const EVENT_CLIENTS = 512;
 const IDLE = 20_000;
 const SPARE_DESCRIPTORS = 100;
 const MIB = 1 << 20;
@@ -130,9 +130,9 @@ async function refreshSqlite(scene) {
 }
 
 // Each event is told of another message that is in the log. The store has as many of them as would
-// be asked for at three times the rate that is wanted.
+// be asked for at twice the rate that is wanted.
 async function eventsContestant(scene, url) {
-  const messages = 45_000 * (scene.warmup + (scene.count + 1) * scene.seconds);
+  const messages = 30_000 * (scene.warmup + (scene.count + 1) * scene.seconds);
   const server = await scene.holdfastOn(url);
   scene.say(`  ${messages.toLocaleString('en')} messages in the log`);
   servers.seedSent(scene.dir, url, messages);
@@ -141,7 +141,11 @@ async function eventsContestant(scene, url) {
     if (contestant.next > messages) {
       throw new Error(`${contestant.next} messages were told of, ${messages} are there`);
     }
-    return ['--input', servers.webhookSecret(scene.dir), '--first', contestant.next ?? 1];
+    const prepared = 20_000 * Math.max(scene.seconds, scene.warmup);
+    return [
+      ...['--input', servers.webhookSecret(scene.dir), '--first', contestant.next ?? 1],
+      ...['--prepared', prepared, '--sources', 4],
+    ];
   };
   return contestant;
 }

@@ -12,6 +12,9 @@
 #include <semaphore.h>
 #include <signal.h>
 
+/* Batches that fail before what is left of one is given up: those of three bad requests or more. */
+enum { FAILURES_MAX = 32 };
+
 struct intake {
     struct store *store;
     pthread_t threads[INTAKE_THREADS];
@@ -155,24 +158,25 @@ static void fail(const struct batch *b, int fault)
 
 /*
  * What cannot be written is found by halves, so that it spoils nothing else. Where the store itself
- * is out of reach or cannot write, that would only ask it again for each.
+ * is out of reach or cannot write, that would only ask it again for each; and where everything
+ * fails, it ends.
  */
-static void apply(struct intake *i, const struct batch *all)
+static void apply(struct intake *i, const struct batch *all, size_t *failures)
 {
     struct batch b = *all;
     int r = write_batch(i, &b);
 
     if (r == 0)
         return;
-    if (b.n == 1 || r == FAULT_UNAVAILABLE || r == FAULT_IO) {
+    if (b.n == 1 || r == FAULT_UNAVAILABLE || r == FAULT_IO || ++*failures > FAILURES_MAX) {
         fail(&b, r);
         return;
     }
     b.n = all->n / 2;
-    apply(i, &b);
+    apply(i, &b, failures);
     b.tickets = all->tickets + b.n;
     b.n = all->n - b.n;
-    apply(i, &b);
+    apply(i, &b, failures);
 }
 
 /* Takes as many as one transaction may hold; the lock is held and some are in line. */
@@ -228,12 +232,13 @@ static void *intake_main(void *arg)
     pthread_mutex_lock(&i->lock);
     while (await_work(i)) {
         struct batch b = {.tickets = tickets, .n = take_batch(i, tickets)};
+        size_t failures = 0;
         i->writing++;
         i->begun_at = clock_mono();
         pthread_mutex_unlock(&i->lock);
         b.now = tickets[0]->now;
         b.policy = mail_policy();
-        apply(i, &b);
+        apply(i, &b, &failures);
         /* Another thread takes the next batch before the requests of this one are told. */
         pthread_mutex_lock(&i->lock);
         i->writing--;

@@ -303,6 +303,28 @@ static void test_a_store_that_fails(void **state)
     intake_free(i);
 }
 
+/* Where nothing can be written, that is found out without asking for each. */
+static void test_all_fail(void **state)
+{
+    struct scene *f = *state;
+    struct intake *i = new_intake(f);
+    static struct sending all[4 * REQUESTS_MAX];
+    static struct mail_event events[4 * REQUESTS_MAX];
+
+    for (size_t k = 0; k < 4 * REQUESTS_MAX; k++) {
+        events[k] = mail_delivery("p", "who@example.net", NOW + (int64_t)k);
+        all[k] = sending_of(i, &events[k], 1, "");
+    }
+    scene_run(f, "ALTER TABLE email_events RENAME TO email_events_away", NO_PARAMS);
+    scene_count_statements(f);
+    send_together(f, all, 4 * REQUESTS_MAX);
+    assert_true(scene_statements() < 8 * REQUESTS_MAX);
+    for (size_t k = 0; k < 4 * REQUESTS_MAX; k++)
+        assert_int_equal(all[k].ticket.outcome, FAULT_STORE);
+    scene_run(f, "ALTER TABLE email_events_away RENAME TO email_events", NO_PARAMS);
+    intake_free(i);
+}
+
 /* A message of SNS counts once, whatever is in it, alone and within a batch. */
 static void test_messages_seen(void **state)
 {
@@ -419,6 +441,7 @@ int main(void)
         SCENE_BOTH(test_parallel_duplicates),
         SCENE_BOTH(test_one_bad_request),
         SCENE_BOTH(test_a_store_that_fails),
+        SCENE_BOTH(test_all_fail),
         SCENE_BOTH(test_messages_seen),
         SCENE_BOTH(test_messages_forgotten),
         SCENE_BOTH(test_too_many_wait),

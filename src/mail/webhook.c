@@ -376,17 +376,6 @@ int webhook_settle(struct webhook *w, int intake_outcome)
     return WEBHOOK_REFUSED_BUSY;
 }
 
-int webhook_take(struct webhook *w, const struct webhook_request *request, struct arena *arena,
-                 int64_t now, struct intake_result *ret_result, const char **ret_detail)
-{
-    struct intake_request events;
-    int r = webhook_verify(w, request, arena, now, &events, ret_result, ret_detail);
-
-    if (r)
-        return r == WEBHOOK_ANSWERED ? 0 : r;
-    return webhook_settle(w, intake_submit(w->intake, &events, now, ret_result));
-}
-
 uint64_t webhook_taken(const struct webhook *w)
 {
     return metric_value(&w->taken);

@@ -102,7 +102,9 @@ enum { WEBHOOK_ANSWERED = WEBHOOK_REFUSALS /* of webhook_verify: there is nothin
 
 /*
  * Verifies a request. Returns 0 with the events to take in, which live in the arena;
- * WEBHOOK_ANSWERED with *ret_result for what has none; an enum webhook_refusal; or a fault.
+ * WEBHOOK_ANSWERED with *ret_result for what has none, such as a confirmation of SNS, which is
+ * answered and recorded; an enum webhook_refusal, of which *ret_detail may say more in words of our
+ * own (or is NULL); or a fault. The events are for intake_begin or intake_submit.
  */
 int webhook_verify(struct webhook *w, const struct webhook_request *request, struct arena *arena,
                    int64_t now, struct intake_request *ret_events, struct intake_result *ret_result,
@@ -110,15 +112,6 @@ int webhook_verify(struct webhook *w, const struct webhook_request *request, str
 
 /* Counts what came of taking them in. Returns 0, WEBHOOK_REFUSED_BUSY or the fault. */
 int webhook_settle(struct webhook *w, int intake_outcome);
-
-/*
- * All of it: verifies a request and takes its events; when 0 is returned they are on disk. A
- * confirmation of SNS has no events; it is answered and recorded. *ret_detail says
- * what was wrong with an event, in words of our own, or is NULL. Returns 0, an enum
- * webhook_refusal, or a fault.
- */
-int webhook_take(struct webhook *w, const struct webhook_request *request, struct arena *arena,
-                 int64_t now, struct intake_result *ret_result, const char **ret_detail);
 
 /* For /metrics: how many were taken, and refused for each reason. */
 uint64_t webhook_taken(const struct webhook *w);
