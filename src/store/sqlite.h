@@ -19,11 +19,18 @@ enum {
     SQLITE_WATCH_MS = 100
 };
 
+/* What bulk_rows holds; the views point behind the items. */
+struct sqlite_bulk_rows {
+    struct store_bulk_row *items;
+    size_t n, cap; /* rows, and bytes of all */
+};
+
 struct sqlite_conn {
     sqlite3 *db;
     struct store_stmts stmts;
     int64_t waiting_since; /* monotonic ms; when the current wait for a lock began */
-    bool bulk;             /* a temporary table holds values */
+    bool bulk;             /* a temporary table, or rows, hold values */
+    struct sqlite_bulk_rows rows;
     struct sqlite_conn *next;
 };
 
@@ -79,6 +86,10 @@ int sqlite_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, siz
 int sqlite_add(struct store_txn *t, const struct store_addition *rows);
 int sqlite_look_up(struct store_txn *t);
 int sqlite_bulk_clear(struct sqlite_conn *c);
+
+/* The table bulk_rows of a connection; to empty it, all: with the memory that it keeps. */
+int sqlite_rows_register(struct sqlite_conn *c);
+void sqlite_rows_clear(struct sqlite_conn *c, bool all);
 
 /* The writer thread takes c over. */
 int sqlite_writer_start(struct sqlite_writer *w, struct store *s, struct sqlite_conn *c);

@@ -60,6 +60,8 @@ int sqlite_conn_open(const char *path, bool writing, struct sqlite_conn **ret)
     r = writing ? enter_wal(c) : 0;
     if (r == 0)
         r = set_up(c, writing);
+    if (r == 0)
+        r = sqlite_rows_register(c);
     if (r != 0) {
         sqlite_conn_close(c);
         return r;
@@ -79,6 +81,7 @@ void sqlite_conn_close(struct sqlite_conn *c)
         return;
     store_stmts_free(&c->stmts, finalize);
     sqlite3_close(c->db);
+    sqlite_rows_clear(c, true);
     free(c);
 }
 

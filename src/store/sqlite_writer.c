@@ -63,6 +63,7 @@ static int run_in_savepoint(struct sqlite_writer *w, struct sqlite_job *j)
     if (r == 0)
         r = sqlite_bulk_clear(w->conn);
     w->conn->bulk = false;
+    sqlite_rows_clear(w->conn, false);
     if (r != 0 && !sqlite3_get_autocommit(w->conn->db))
         r = undo(w->conn, "ROLLBACK TO job", r);
     if (!sqlite3_get_autocommit(w->conn->db)) {

@@ -195,7 +195,8 @@ struct store_bulk_row {
 
 /*
  * As above for bulk_rows(n BIGINT PRIMARY KEY, i1 to i12 BIGINT, t1 to t8 TEXT, b1 to b4 BYTEA):
- * rows of several columns, whose n is their place from 0. Nothing is sorted or left out.
+ * rows of several columns, whose n is their place from 0. Nothing is sorted or left out. Not to be
+ * called while rows of a statement that reads them are open.
  */
 int store_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, size_t n);
 

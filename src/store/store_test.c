@@ -538,9 +538,36 @@ static int bulk_bad_row_job(struct store_txn *t, void *arg)
     return store_bulk_rows(t, &row, 1);
 }
 
+/* They are a copy, read in either order and joined with themselves; arg: what the job ends with. */
+static int bulk_kept_job(struct store_txn *t, void *arg)
+{
+    char text[] = "kept", blob[] = "too";
+    struct store_bulk_row rows[3] = {row_of(1, str_of(text), str_of(blob)),
+                                     row_of(2, str_of(text), str_of(blob)),
+                                     row_of(3, str_of(text), str_of(blob))};
+
+    assert_done(store_bulk_texts(t, NULL, 0));
+    assert_int_equal(bulk_count(t, "SELECT count(*) FROM bulk_rows"), 0);
+    assert_done(store_bulk_rows(t, rows, 3));
+    memset(text, 'x', sizeof text);
+    memset(blob, 'x', sizeof blob);
+    memset(rows, 0, sizeof rows);
+    assert_int_equal(bulk_count(t, "SELECT sum(i1) FROM bulk_rows WHERE t1 = 'kept'"), 6);
+    assert_int_equal(bulk_count(t, "SELECT i1 FROM bulk_rows ORDER BY n DESC LIMIT 1"), 3);
+    assert_int_equal(bulk_count(t, "SELECT i1 FROM bulk_rows ORDER BY n LIMIT 1"), 1);
+    assert_int_equal(bulk_count(t, "SELECT sum(a.i1 * b.i1) FROM bulk_rows a JOIN bulk_rows b"
+                                   " ON b.n = a.n + 1 AND b.b1 = a.b4"),
+                     8);
+    return *(int *)arg;
+}
+
 static void test_bulk_rows(void **state)
 {
     struct fixture *f = *state;
+    int outcomes[] = {0, 7, FAULT_STORE, 0};
+
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(store_write(f->s, bulk_kept_job, &outcomes[i]), outcomes[i]);
 
     for (int i = 0; i < 2; i++) {
         assert_done(store_read(f->s, bulk_rows_job, NULL));
