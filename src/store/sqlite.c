@@ -36,6 +36,8 @@ static void configure(void)
 {
     /* Its statistics cost a process-wide lock at each allocation; nobody reads them. */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    /* What a statement or a job may have to undo; past 64 KiB it would go to a file of its own. */
+    sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, 4 * 1024 * 1024);
 }
 
 static char *path_of(const char *url)
