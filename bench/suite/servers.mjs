@@ -284,8 +284,8 @@ export function seedSent(dir, url, n) {
   sql(url, dir, `BEGIN;
     ${from} INSERT INTO email_logs (id, message_id, tenant_id, provider_id, recipient, domain, template, subject,
       transport, state, counted, error_code, detail, created_at, sent_at, state_at)
-    SELECT ${id}, ${id}, (${tenant}), 'm' || n, 'user' || n || '@d' || n % 100 || '.example',
-      'd' || n % 100 || '.example', 'receipt', 'Your receipt', 'ses', 'sent', 0, '', '', ${at}, ${at}, ${at}
+    SELECT ${id}, ${id}, (${tenant}), 'm' || n, 'user' || n || '@d' || (n % 100) || '.example',
+      'd' || (n % 100) || '.example', 'receipt', 'Your receipt', 'ses', 'sent', 0, '', '', ${at}, ${at}, ${at}
     FROM ${source};
     ${rollups.join('')}
     COMMIT;
