@@ -66,8 +66,8 @@ const struct shape suppression_import_query =
 static const struct field result_fields[] = {
     COUNT_FIELD(lines, "Records that were read."),
     COUNT_FIELD(added, "New, or in place of one that expires earlier."),
-    COUNT_FIELD(existing, "Suppressed at least as long already."),
-    COUNT_FIELD(duplicates, "Addresses named again."),
+    COUNT_FIELD(existing, "Suppressed for this reason at least as long already."),
+    COUNT_FIELD(duplicates, "An address and reason named again."),
 };
 const struct shape suppression_import_shape =
     SHAPE("SuppressionImport", struct suppression_import_result, result_fields);

@@ -11,7 +11,7 @@ enum {
     EXPORT_ROWS = 500,
     EXPORT_BYTES = 4 << 20,
     DETAIL_MAX = 2048,
-    CURSOR_BYTES = 16 + EMAIL_ADDRESS_MAX,
+    CURSOR_BYTES = 17 + EMAIL_ADDRESS_MAX,
     CURSOR_MAX = BASE64URL_LENGTH(CURSOR_BYTES)
 };
 
@@ -44,14 +44,15 @@ static const struct field query_fields[] = {
 static const struct shape query_shape =
     SHAPE("SuppressionQuery", struct list_of_addresses, query_fields);
 
-/* The tenant and the address of the last entry, opaque. */
+/* The tenant, the reason and the address of the last entry, opaque. */
 static void write_cursor(const struct suppression *s, char ret_text[CURSOR_MAX + 1])
 {
     uint8_t bytes[CURSOR_BYTES];
 
     memcpy(bytes, s->tenant_id.b, 16);
-    memcpy(bytes + 16, s->address.p, s->address.n);
-    ret_text[base64url_encode(bytes, 16 + s->address.n, ret_text)] = '\0';
+    bytes[16] = (uint8_t)s->reason;
+    memcpy(bytes + 17, s->address.p, s->address.n);
+    ret_text[base64url_encode(bytes, 17 + s->address.n, ret_text)] = '\0';
 }
 
 static int read_cursor(struct call *call, struct str text, struct suppression *ret)
@@ -60,10 +61,12 @@ static int read_cursor(struct call *call, struct str text, struct suppression *r
     uint8_t bytes[CURSOR_BYTES];
     size_t n = 0, address_n;
 
-    if (base64url_decode(text, sizeof bytes, bytes, &n) || n <= 16 ||
-        email_address_normalise((struct str){(char *)bytes + 16, n - 16}, address, &address_n))
+    if (base64url_decode(text, sizeof bytes, bytes, &n) || n <= 17 ||
+        bytes[16] >= SUPPRESSION_REASONS ||
+        email_address_normalise((struct str){(char *)bytes + 17, n - 17}, address, &address_n))
         return call_problem_field(call, "cursor", "This is no cursor of ours.");
     memcpy(ret->tenant_id.b, bytes, 16);
+    ret->reason = (enum suppression_reason)bytes[16];
     ret->address = arena_str(call->arena, (struct str){address, address_n});
     return ret->address.p ? 0 : FAULT_MEMORY;
 }
@@ -135,7 +138,8 @@ static int write_rows(struct call *call, struct listing *l)
             const struct suppression *s = &l->items[l->n - 1];
             size_t n = s->address.n < sizeof last ? s->address.n : sizeof last;
             memcpy(last, s->address.p, n);
-            l->after = (struct suppression){.tenant_id = s->tenant_id, .address = {last, n}};
+            l->after = (struct suppression){
+                .tenant_id = s->tenant_id, .reason = s->reason, .address = {last, n}};
             l->query.after = &l->after;
         }
         if (r == 0)
@@ -191,7 +195,7 @@ static int add_job(struct store_txn *t, void *arg)
 
     if (r == 0 && (r = suppression_add(t, &a->entry)) == SUPPRESSION_EXISTS)
         r = call_problem(a->call, PROBLEM_CONFLICT,
-                         "The address is suppressed at least as long already.");
+                         "The address is suppressed for this reason at least as long already.");
     if (r)
         return r;
     json_object_begin(&w);
@@ -264,39 +268,86 @@ static int post_suppression(struct call *call)
 
 struct remove_query {
     uint64_t given;
+    struct uuid tenant_id;
     struct str address;
+    int64_t reason;
 };
+
+enum { GIVEN_REMOVE_REASON = 2 };
 
 static const struct field remove_fields[] = {
     {"address", FIELD_STR, FIELD_REQUIRED, offsetof(struct remove_query, address), 1, 254, NULL,
      NULL, "That may be written to again."},
+    {"tenantId", FIELD_UUID, 0, offsetof(struct remove_query, tenant_id), 0, 0, NULL, NULL,
+     "What stops this tenant's mail; for operators, whose default is all."},
+    [GIVEN_REMOVE_REASON] = {"reason", FIELD_CHOICE, 0, offsetof(struct remove_query, reason), 0, 0,
+                             reasons, NULL,
+                             "Only entries for this reason; by default all, unless the recipient "
+                             "unsubscribed or complained, which has to be named."},
 };
 static const struct shape remove_shape =
     SHAPE("SuppressionRemoval", struct remove_query, remove_fields);
 
 struct removing {
     struct call *call;
-    struct str address;
+    struct suppression_removal removal;
 };
+
+/* They are to be named, so that nobody is written to again who does not want it by mistake. */
+static int refuse_wishes(struct call *call, unsigned wishes)
+{
+    char text[SUPPRESSION_REASONS_SIZE];
+
+    suppression_reasons_print(wishes, text);
+    return call_problem(call, PROBLEM_CONFLICT,
+                        "The recipient does not want this mail (%s). Nothing was removed: name the "
+                        "reason that is to be lifted.",
+                        text);
+}
 
 static int remove_job(struct store_txn *t, void *arg)
 {
     struct removing *m = arg;
-    struct trail_event event = {.action = TRAIL_MAIL_UNSUPPRESS,
-                                .tenant_id = m->call->who.tenant_id,
-                                .subject = m->address};
-    int r = suppression_remove(t, app_bound(m->call), m->address);
+    struct buf detail _cleanup_buf_ = buf_init(DETAIL_MAX);
+    struct json_writer w = json_writer(&detail);
+    struct trail_event event = {.action = TRAIL_MAIL_UNSUPPRESS, .subject = m->removal.address};
+    unsigned removed = 0;
+    int r = suppression_remove(t, &m->removal, &removed);
 
     if (r == SUPPRESSION_UNKNOWN)
         return call_problem(m->call, PROBLEM_NOT_FOUND, "This address is not suppressed.");
-    return r ? r : trail_append(app_of(m->call)->trail, t, &m->call->actor, &event);
+    if (r == SUPPRESSION_WISHED)
+        return refuse_wishes(m->call, removed);
+    if (r)
+        return r;
+    json_object_begin(&w);
+    json_key(&w, "reasons");
+    suppression_reasons_write(&w, removed);
+    json_object_end(&w);
+    return suppression_record(t, m->call, &event,
+                              m->removal.tenant ? m->removal.tenant : &m->call->who.tenant_id,
+                              &detail);
+}
+
+static int make_removal(struct call *call, struct suppression_removal *removal)
+{
+    const struct remove_query *query = call->query;
+    const struct uuid *bound = app_bound(call);
+    bool named = !uuid_is_nil(&query->tenant_id);
+
+    if (bound && named && !uuid_eq(&query->tenant_id, bound))
+        return call_problem(call, PROBLEM_NOT_FOUND, "There is no such tenant.");
+    *removal = (struct suppression_removal){
+        .tenant = named ? &query->tenant_id : bound,
+        .reason = shape_given(query, GIVEN_REMOVE_REASON) ? (int)query->reason : -1,
+        .now = call->now};
+    return api_address(call, "address", query->address, &removal->address);
 }
 
 static int delete_suppression(struct call *call)
 {
-    const struct remove_query *query = call->query;
     struct removing m = {.call = call};
-    int r = api_address(call, "address", query->address, &m.address);
+    int r = make_removal(call, &m.removal);
 
     if (r == 0)
         r = store_write(app_of(call)->store, remove_job, &m);
@@ -310,14 +361,14 @@ static int delete_suppression(struct call *call)
 static const struct route routes[] = {
     {HTTP_GET, "/v1/email-monitoring/suppressions", PERMIT_ADMIN, LANE_WORKER, ROUTE_LIST, 200,
      &query_shape, NULL, &email_suppression_shape,
-     "Addresses that are not written to; Accept: text/csv exports all that match",
+     "Addresses that are not written to, and why; Accept: text/csv exports all that match",
      get_suppressions},
     {HTTP_POST, "/v1/email-monitoring/suppressions", PERMIT_ADMIN, LANE_WORKER, 0, 201, NULL,
      &add_shape, &email_suppression_shape, "Do not write to an address any more", post_suppression,
      ROUTE_PROBLEM(PROBLEM_CONFLICT) | ROUTE_PROBLEM(PROBLEM_NOT_FOUND)},
     {HTTP_DELETE, "/v1/email-monitoring/suppressions", PERMIT_ADMIN, LANE_WORKER, 0, 204,
      &remove_shape, NULL, NULL, "Write to an address again", delete_suppression,
-     ROUTE_PROBLEM(PROBLEM_NOT_FOUND)},
+     ROUTE_PROBLEM(PROBLEM_CONFLICT) | ROUTE_PROBLEM(PROBLEM_NOT_FOUND)},
     {HTTP_POST, "/v1/email-monitoring/suppressions/import", PERMIT_ADMIN, LANE_WORKER, 0, 200,
      &suppression_import_query, NULL, &suppression_import_shape,
      "Do not write to a list of addresses any more: all of it, or nothing where a line is wrong",

@@ -69,7 +69,8 @@ static void keep_last(struct listing *l)
     size_t n = s->address.n < sizeof l->last ? s->address.n : sizeof l->last;
 
     memcpy(l->last, s->address.p, n);
-    l->after = (struct suppression){.tenant_id = s->tenant_id, .address = {l->last, n}};
+    l->after = (struct suppression){
+        .tenant_id = s->tenant_id, .reason = s->reason, .address = {l->last, n}};
     l->query.after = &l->after;
 }
 
@@ -122,6 +123,8 @@ static int export_all(struct email_verb *v, const char *word)
 struct changing {
     struct email_verb *v;
     struct suppression entry;
+    struct suppression_removal removal;
+    unsigned reasons;
     struct suppression_import *import;
     struct suppression_import_result result;
 };
@@ -140,14 +143,29 @@ static int record(struct store_txn *t, const struct changing *c, enum trail_acti
 static int add_job(struct store_txn *t, void *arg)
 {
     struct changing *c = arg;
+    char detail[DETAIL_MAX];
     int r = suppression_add(t, &c->entry);
 
-    return r ? r : record(t, c, TRAIL_MAIL_SUPPRESS, "");
+    snprintf(detail, sizeof detail, "{\"reason\":\"%.*s\"}",
+             STR_ARG(suppression_reason_name(c->entry.reason)));
+    return r ? r : record(t, c, TRAIL_MAIL_SUPPRESS, detail);
+}
+
+static int take_reason(const struct email_verb *v, enum suppression_reason *ret_reason)
+{
+    const char *reason = cli_value(v->cli, "reason");
+
+    if (reason && suppression_reason_parse(str_of(reason), ret_reason))
+        return cli_fail(EXIT_USAGE,
+                        "--reason: \"%s\" is none of bounce, complaint, soft_bounces, unsubscribe, "
+                        "manual, provider",
+                        reason);
+    return 0;
 }
 
 static int take_entry(struct email_verb *v, struct suppression *s)
 {
-    const char *reason = cli_value(v->cli, "reason"), *note = cli_value(v->cli, "note");
+    const char *note = cli_value(v->cli, "note");
 
     *s = (struct suppression){.tenant_id = v->tenant_id,
                               .reason = SUPPRESSION_MANUAL,
@@ -155,15 +173,12 @@ static int take_entry(struct email_verb *v, struct suppression *s)
                               .note = str_of(note ? note : ""),
                               .created_by = v->session.actor.label,
                               .created_at = v->now};
-    if (reason && suppression_reason_parse(str_of(reason), &s->reason))
-        return cli_fail(EXIT_USAGE,
-                        "--reason: \"%s\" is none of bounce, complaint, soft_bounces, unsubscribe, "
-                        "manual, provider",
-                        reason);
     if (s->note.n > SUPPRESSION_NOTE_MAX || !str_is_utf8(s->note))
         return cli_fail(EXIT_USAGE, "--note: is longer than %d bytes, or not UTF-8",
                         SUPPRESSION_NOTE_MAX);
-    int exit_code = email_verb_time(v, "expires", &s->expires_at);
+    int exit_code = take_reason(v, &s->reason);
+    if (exit_code == 0)
+        exit_code = email_verb_time(v, "expires", &s->expires_at);
     if (exit_code == 0 && s->expires_at && s->expires_at <= v->now)
         exit_code = cli_fail(EXIT_USAGE, "--expires: is over already");
     return exit_code;
@@ -182,30 +197,61 @@ static int add(struct email_verb *v, const char *word)
         return exit_code;
     int r = store_write(v->session.store, add_job, &c);
     if (r == SUPPRESSION_EXISTS)
-        return cli_fail(EXIT_FAILED, "%s is suppressed at least as long already", word);
+        return cli_fail(EXIT_FAILED, "%s is suppressed for this reason at least as long already",
+                        word);
     return r ? cli_fault("the address could not be added", r) : EXIT_DONE;
 }
 
 static int remove_job(struct store_txn *t, void *arg)
 {
     struct changing *c = arg;
-    int r = suppression_remove(t, c->v->tenant, c->entry.address);
+    struct buf detail _cleanup_buf_ = buf_init(DETAIL_MAX);
+    struct json_writer w = json_writer(&detail);
+    int r = suppression_remove(t, &c->removal, &c->reasons);
 
-    return r ? r : record(t, c, TRAIL_MAIL_UNSUPPRESS, "");
+    if (r)
+        return r;
+    json_object_begin(&w);
+    json_key(&w, "reasons");
+    suppression_reasons_write(&w, c->reasons);
+    json_object_end(&w);
+    const char *text = buf_cstr(&detail);
+    return text ? record(t, c, TRAIL_MAIL_UNSUPPRESS, text) : buf_fault(&detail);
+}
+
+static int tell_not_removed(const struct changing *c, const char *word, int r)
+{
+    char text[SUPPRESSION_REASONS_SIZE];
+
+    if (r == SUPPRESSION_UNKNOWN)
+        return cli_fail(EXIT_FAILED, "%s is not suppressed", word);
+    if (r != SUPPRESSION_WISHED)
+        return cli_fault("the address could not be removed", r);
+    suppression_reasons_print(c->reasons, text);
+    return cli_fail(EXIT_FAILED,
+                    "%s does not want this mail (%s); nothing was removed: name with --reason what "
+                    "is to be lifted",
+                    word, text);
 }
 
 static int remove_one(struct email_verb *v, const char *word)
 {
     struct changing c = {.v = v};
+    enum suppression_reason reason = SUPPRESSION_MANUAL;
     int exit_code = word ? email_verb_address(v, word, &c.entry.address)
                          : cli_fail(EXIT_USAGE, "remove takes an address");
 
+    if (exit_code == 0)
+        exit_code = take_reason(v, &reason);
     if (exit_code)
         return exit_code;
+    c.removal =
+        (struct suppression_removal){.tenant = v->tenant,
+                                     .address = c.entry.address,
+                                     .reason = cli_value(v->cli, "reason") ? (int)reason : -1,
+                                     .now = v->now};
     int r = store_write(v->session.store, remove_job, &c);
-    if (r == SUPPRESSION_UNKNOWN)
-        return cli_fail(EXIT_FAILED, "%s is not suppressed", word);
-    return r ? cli_fault("the address could not be removed", r) : EXIT_DONE;
+    return r ? tell_not_removed(&c, word, r) : EXIT_DONE;
 }
 
 static int import_job(struct store_txn *t, void *arg)
@@ -323,11 +369,13 @@ const struct cli_command cli_email_suppressions = {
     .summary = "List, add or remove addresses that are not written to",
     .description =
         "ACTION is list [ADDRESS], add ADDRESS, remove ADDRESS, import FILE (\"-\": standard "
-        "input) "
-        "or\nexport. Without --tenant entries hold for the whole installation. Files are CSV "
-        "(address, reason,\nexpires_at, note); one with a mistake is not taken at all.\n",
+        "input)\nor export. An address has an entry for each reason; remove takes all of them, but "
+        "for who\nunsubscribed or complained: --reason has to name that. Without --tenant entries "
+        "hold for the\nwhole installation, and what is removed is of any. Files are CSV (address, "
+        "reason, expires_at,\nnote); one with a mistake is not taken at all.\n",
     .options = {EMAIL_TENANT_OPTION,
-                {"reason", 'r', "REASON", "add: bounce, complaint, unsubscribe, ...; manual."},
+                {"reason", 'r', "REASON",
+                 "add, remove: bounce, complaint, unsubscribe, ...; manual."},
                 {"expires", 'e', "TIME", "add: until when (RFC 3339); never by default."},
                 {"note", 'n', "TEXT", "add: for people."},
                 {"json", 'j', NULL, "list: one JSON object a line."},

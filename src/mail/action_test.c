@@ -59,11 +59,14 @@ static void test_complaint(void **state)
     assert_int_equal(scene_read_user(f, &user).email_status, EMAIL_UNSUBSCRIBED);
     assert_int_equal(scene_notices(f, "email_unsubscribed"), 1);
     assert_int_equal(mail_number_of(f, SUPPRESSED("complaint"), WHO), 1);
+    assert_int_equal(mail_number_of(f, SUPPRESSED("bounce"), WHO), 1);
     struct mail_event_result result = mail_apply(f, both, 2);
     assert_int_equal(result.unsubscribed, 1);
     assert_int_equal(result.invalidated, 0);
     assert_int_equal(scene_read_user(f, &second).email_status, EMAIL_UNSUBSCRIBED);
+    assert_int_equal(result.suppressed, 2);
     assert_int_equal(mail_number_of(f, SUPPRESSED("complaint"), "second@example.com"), 1);
+    assert_int_equal(mail_number_of(f, SUPPRESSED("bounce"), "second@example.com"), 1);
 }
 
 /* The provider's own list adds nothing to what is known. */

@@ -60,7 +60,7 @@ struct mail_event_result {
     int64_t accepted;                  /* new ones, of which */
     int64_t unmatched;                 /* are of no log row, so far */
     int64_t duplicates;                /* known already, or twice in the batch; they do nothing */
-    int64_t suppressed;                /* addresses that became suppressed */
+    int64_t suppressed;                /* entries that are new, or last longer now */
     int64_t invalidated, unsubscribed; /* users whose state changed */
     int64_t alerts;
 };

@@ -1,23 +1,19 @@
 #include "base/fault.h"
 #include "mail/event_work.h"
+#include "mail/suppression.h"
+#include "mail/suppression_reach.h"
 
 /* i1 of bulk_rows: what a row is for. */
 enum target { TO_SUPPRESS, TO_COUNT, TO_RESET };
 
-/*
- * What lasts replaces what expires; of what lasts, a complaint replaces a bounce, and either what
- * only the provider knows of. What a person entered stays.
- */
+/* Each reason has its own entry: the order in which events come makes no difference. */
 static const char suppress_sql[] =
     "INSERT INTO suppressions (tenant_id, address, reason, source, note, created_at, created_by,"
     " expires_at) SELECT $1, t1, t2, 'event', t3, $2, 'system', CAST(NULL AS BIGINT)"
     " FROM bulk_rows WHERE i1 = 0 ORDER BY n"
-    " ON CONFLICT (address, tenant_id) DO UPDATE SET reason = excluded.reason,"
-    " source = excluded.source, note = excluded.note, created_at = excluded.created_at,"
-    " created_by = excluded.created_by, expires_at = NULL"
-    " WHERE suppressions.expires_at IS NOT NULL"
-    " OR (excluded.reason = 'complaint' AND suppressions.reason IN ('bounce', 'provider'))"
-    " OR (excluded.reason = 'bounce' AND suppressions.reason = 'provider')";
+    " ON CONFLICT (address, tenant_id, reason) DO UPDATE SET source = excluded.source,"
+    " note = excluded.note, created_at = excluded.created_at, created_by = excluded.created_by,"
+    " expires_at = NULL WHERE suppressions.expires_at IS NOT NULL";
 
 /* One that is older than a delivery, though it came later, counts no more. */
 static const char count_sql[] =
@@ -43,27 +39,25 @@ static const char suppress_soft_sql[] =
     " expires_at) SELECT $1, s.address, 'soft_bounces', 'event', '', $2, 'system', $3"
     " FROM (SELECT DISTINCT t1 FROM bulk_rows WHERE i1 = 1) b CROSS JOIN soft_bounces s"
     " WHERE s.address = b.t1 GROUP BY s.address HAVING count(*) >= $4 ORDER BY s.address"
-    " ON CONFLICT (address, tenant_id) DO UPDATE SET reason = excluded.reason,"
-    " source = excluded.source, note = excluded.note, created_at = excluded.created_at,"
-    " created_by = excluded.created_by, expires_at = excluded.expires_at"
-    " WHERE suppressions.expires_at < excluded.expires_at";
+    " ON CONFLICT (address, tenant_id, reason) DO UPDATE SET source = excluded.source,"
+    " note = excluded.note, created_at = excluded.created_at, created_by = excluded.created_by,"
+    " expires_at = excluded.expires_at WHERE suppressions.expires_at < excluded.expires_at";
 
 /* Something to do about an address. */
 struct deed {
     enum target target;
-    struct str address, text; /* a reason, or a message */
+    struct str address, text; /* a reason, or a message; which tell deeds apart */
     struct str note;
-    int64_t rank; /* of equal deeds the greatest is done: a reason's, or a time */
+    int64_t at; /* of a soft bounce or a delivery: of equal ones the last counts */
 };
 
-/* Messages are told apart, reasons are not. */
 static int compare_same(const struct deed *x, const struct deed *y)
 {
     int c = (int)x->target - (int)y->target;
 
     if (c == 0)
         c = str_compare(x->address, y->address);
-    return c || x->target != TO_COUNT ? c : str_compare(x->text, y->text);
+    return c ? c : str_compare(x->text, y->text);
 }
 
 static int compare_deeds(const void *a, const void *b)
@@ -71,12 +65,13 @@ static int compare_deeds(const void *a, const void *b)
     const struct deed *x = a, *y = b;
     int c = compare_same(x, y);
 
-    return c ? c : (x->rank < y->rank) - (x->rank > y->rank);
+    return c ? c : (x->at < y->at) - (x->at > y->at);
 }
 
-static struct deed suppressing(const struct mail_item *item, struct str reason, int64_t rank)
+static struct deed suppressing(const struct mail_item *item, enum suppression_reason reason)
 {
-    return (struct deed){TO_SUPPRESS, item->event->recipient, reason, item->code, rank};
+    return (struct deed){TO_SUPPRESS, item->event->recipient, suppression_reason_name(reason),
+                         item->code, 0};
 }
 
 /* Says whether there is something to do. */
@@ -86,13 +81,13 @@ static bool deed_of(const struct mail_item *item, struct deed *ret)
 
     switch (e->action) {
     case MAIL_ACTION_SUPPRESS:
-        *ret = suppressing(item, STR("provider"), 1);
+        *ret = suppressing(item, SUPPRESSION_PROVIDER);
         return true;
     case MAIL_ACTION_INVALIDATE:
-        *ret = suppressing(item, STR("bounce"), 2);
+        *ret = suppressing(item, SUPPRESSION_BOUNCE);
         return true;
     case MAIL_ACTION_UNSUBSCRIBE:
-        *ret = suppressing(item, STR("complaint"), 3);
+        *ret = suppressing(item, SUPPRESSION_COMPLAINT);
         return true;
     case MAIL_ACTION_SOFT_COUNT:
         *ret = (struct deed){TO_COUNT, e->recipient,
@@ -125,7 +120,7 @@ static int collect(struct mail_work *w, struct store_bulk_row **ret_rows, size_t
             continue;
         struct store_bulk_row *row = &rows[kept++];
         row->i[0] = deeds[i].target;
-        row->i[1] = deeds[i].rank;
+        row->i[1] = deeds[i].at;
         row->t[0] = deeds[i].address;
         row->t[1] = deeds[i].text.p ? deeds[i].text : STR("");
         row->t[2] = deeds[i].note;
@@ -148,11 +143,13 @@ static int suppress(struct mail_work *w)
 static int reset(struct mail_work *w)
 {
     static const struct uuid everywhere;
+    int64_t lifted = 0;
     int r = store_exec(w->t, reset_sql, NULL, NO_PARAMS);
 
-    return r ? r
-             : store_exec(w->t, lift_sql, NULL,
-                          PARAMS(P_ID(&everywhere), P_INT(w->policy->soft_limit)));
+    if (r == 0)
+        r = store_exec(w->t, lift_sql, &lifted,
+                       PARAMS(P_ID(&everywhere), P_INT(w->policy->soft_limit)));
+    return r || lifted == 0 ? r : suppression_reach_forget_bulk(w->t);
 }
 
 static int suppress_soft(struct mail_work *w)
@@ -185,5 +182,5 @@ int mail_act_on_addresses(struct mail_work *w)
         r = reset(w);
     if (r == 0 && n_of[TO_COUNT])
         r = suppress_soft(w);
-    return r;
+    return r || w->result.suppressed == 0 ? r : suppression_reach_bulk(w->t, w->now);
 }

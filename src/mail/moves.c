@@ -1,6 +1,7 @@
 #include "mail/moves.h"
 
 #include "base/fault.h"
+#include "mail/suppression_reach.h"
 
 /* i1 of bulk_rows: what a row is for. */
 enum target { TO_LOG, TO_ROLLUP, TO_HOURLY, TO_ERROR };
@@ -232,6 +233,21 @@ static int write_all(struct store_txn *t, const struct batch *b)
     return r;
 }
 
+/* What kept a message from being sent concerns its tenant. */
+static int reach(struct store_txn *t, struct arena *a, const struct mail_moves *moves)
+{
+    struct uuid *ids = arena_array(a, moves->n + 1, sizeof *ids);
+    size_t n = 0;
+
+    if (!ids)
+        return FAULT_MEMORY;
+    for (size_t i = 0; i < moves->n; i++)
+        if (moves->items[i].after.state == MAIL_SUPPRESSED &&
+            moves->items[i].before.state != MAIL_SUPPRESSED)
+            ids[n++] = moves->items[i].id;
+    return suppression_reach_logs(t, ids, n);
+}
+
 int mail_moves_write(struct store_txn *t, struct arena *a, const struct mail_moves *moves)
 {
     size_t n = moves->n, most = TALLIES * n + 1;
@@ -252,7 +268,8 @@ int mail_moves_write(struct store_txn *t, struct arena *a, const struct mail_mov
     add_tallies(&b, TO_ROLLUP, rollups, n_rollups);
     add_tallies(&b, TO_HOURLY, hourly, n_hourly);
     add_tallies(&b, TO_ERROR, errors, n_errors);
-    return write_all(t, &b);
+    int r = write_all(t, &b);
+    return r ? r : reach(t, a, moves);
 }
 
 static int compare_moves(const void *a, const void *b)

@@ -51,8 +51,9 @@ int mail_moves_read(struct store_rows *rows, struct arena *a, struct mail_moves 
 struct mail_move *mail_moves_find(const struct mail_moves *moves, const struct uuid *id);
 
 /*
- * Writes what changed: log rows (but new ones), rollups, errors, in a constant number of
- * statements and in a fixed order. bulk_rows is used. Returns 0 or a fault.
+ * Writes what changed: log rows (but new ones), rollups, errors, and which suppressions concern the
+ * tenants of those that were suppressed, in a constant number of statements and in a fixed order.
+ * bulk_rows and bulk_ids are used. Returns 0 or a fault.
  */
 int mail_moves_write(struct store_txn *t, struct arena *a, const struct mail_moves *moves);
 

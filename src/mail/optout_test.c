@@ -3,6 +3,7 @@
 
 #include "identity/preferences.h"
 #include "mail/fixture.h"
+#include "mail/suppression.h"
 
 struct leaving {
     struct scene *f;
@@ -89,9 +90,44 @@ static void test_strangers(void **state)
     assert_int_equal(scene_records(f, "email.unsubscribe"), 2);
 }
 
+struct adding {
+    struct suppression entry;
+    struct suppression_removal removal;
+    unsigned removed;
+};
+
+static int add_job(struct store_txn *t, void *arg)
+{
+    return suppression_add(t, &((struct adding *)arg)->entry);
+}
+
+static int remove_job(struct store_txn *t, void *arg)
+{
+    struct adding *a = arg;
+
+    return suppression_remove(t, &a->removal, &a->removed);
+}
+
+/* Whatever stops their mail already: it is kept, and outlasts that. */
+static void test_on_top(void **state)
+{
+    struct scene *f = *state;
+    struct leaving l = {.f = f, .user = scene_member(f, "ann")};
+    struct adding a = {.entry = {f->tenant, STR("ann@example.com"), SUPPRESSION_MANUAL, STR("api"),
+                                 STR(""), STR("tester"), NOW, 0},
+                       .removal = {&f->tenant, STR("ann@example.com"), SUPPRESSION_MANUAL, NOW}};
+
+    assert_done(store_write(f->node.store, add_job, &a));
+    assert_true(leave(&l, "ann@example.com", UNSUBSCRIBE_PRODUCT));
+    assert_int_equal(suppressed(f, "ann@example.com"), 1);
+    assert_done(store_write(f->node.store, remove_job, &a));
+    assert_int_equal(suppressed(f, "ann@example.com"), 1);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {SCENE_BOTH(test_purposes), SCENE_BOTH(test_strangers)};
+    const struct CMUnitTest tests[] = {SCENE_BOTH(test_purposes), SCENE_BOTH(test_strangers),
+                                       SCENE_BOTH(test_on_top)};
 
     return FIXTURE_RUN(tests);
 }

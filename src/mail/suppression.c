@@ -1,6 +1,7 @@
 #include "mail/suppression.h"
 
 #include "base/fault.h"
+#include "mail/suppression_reach.h"
 
 static const struct str names[SUPPRESSION_REASONS] = {
     [SUPPRESSION_BOUNCE] = STR_INIT("bounce"),
@@ -11,55 +12,59 @@ static const struct str names[SUPPRESSION_REASONS] = {
     [SUPPRESSION_PROVIDER] = STR_INIT("provider"),
 };
 
+/* That they are not written to is what the recipient wants. */
+#define WISHED "s.reason IN ('complaint', 'unsubscribe')"
+
+/* The strongest has the highest. */
+static const int strength[SUPPRESSION_REASONS] = {
+    [SUPPRESSION_COMPLAINT] = 6, [SUPPRESSION_BOUNCE] = 5,       [SUPPRESSION_PROVIDER] = 4,
+    [SUPPRESSION_MANUAL] = 3,    [SUPPRESSION_SOFT_BOUNCES] = 2, [SUPPRESSION_UNSUBSCRIBE] = 1,
+};
+
 static const char add_sql[] =
     "INSERT INTO suppressions (tenant_id, address, reason, source, note, created_at, created_by,"
     " expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-    " ON CONFLICT (address, tenant_id) DO UPDATE SET reason = excluded.reason,"
+    " ON CONFLICT (address, tenant_id, reason) DO UPDATE SET"
     " source = excluded.source, note = excluded.note, created_at = excluded.created_at,"
     " created_by = excluded.created_by, expires_at = excluded.expires_at"
     " WHERE suppressions.expires_at < excluded.expires_at"
     " OR (suppressions.expires_at IS NOT NULL AND excluded.expires_at IS NULL)";
 
-/* $1: 1 where there is no bound; $2: the tenant; $3: the nil id. */
-#define WITHIN                                                                                     \
-    "($1 = 1 OR suppressions.tenant_id = $2 OR (suppressions.tenant_id = $3 AND ("                 \
-    "EXISTS (SELECT 1 FROM users u WHERE u.email = suppressions.address AND u.tenant_id = $2)"     \
-    " OR EXISTS (SELECT 1 FROM email_logs l WHERE l.recipient = suppressions.address"              \
-    " AND l.tenant_id = $2))))"
+/* Entries of the address $4 for the reason $5, or '', within a bound; $6: now. */
+#define REMOVED                                                                                    \
+    "s.address = $4 AND ($5 = '' OR s.reason = $5) AND " SUPPRESSION_WITHIN("$1", "$2", "$3")
+#define IN_FORCE "(s.expires_at IS NULL OR s.expires_at > $6)"
 
-static const char remove_sql[] = "DELETE FROM suppressions WHERE address = $4 AND " WITHIN;
+static const char wishes_sql[] =
+    "SELECT s.reason FROM suppressions s WHERE " REMOVED " AND " WISHED " AND " IN_FORCE;
+/* A wish of this very moment, which the statement above could not see, stays. */
+static const char remove_sql[] =
+    "DELETE FROM suppressions AS s WHERE " REMOVED " AND ($5 <> '' OR NOT (" WISHED " AND " IN_FORCE
+    ")) RETURNING reason";
 static const char forget_sql[] = "DELETE FROM soft_bounces WHERE address = $1";
 
-#define COLUMNS "tenant_id, address, reason, source, note, created_by, created_at, expires_at"
-#define FILTERS                                                                                    \
-    WITHIN " AND ($4 = '' OR reason = $4) AND ($5 = 0 OR expires_at IS NULL OR expires_at > $5)"   \
-           " AND (address, tenant_id) > ($6, $7)"
-
-static const char list_sql[] =
-    "SELECT " COLUMNS " FROM suppressions WHERE " FILTERS " ORDER BY address, tenant_id LIMIT $8";
-static const char list_address_sql[] = "SELECT " COLUMNS " FROM suppressions WHERE address = $9"
-                                       " AND " FILTERS " ORDER BY address, tenant_id LIMIT $8";
-
-/* So many addresses go into one statement. Entries that last longest come last. */
+/* So many addresses go into one statement. */
 enum { FIND_STEP = 25 };
 static const char find_sql[] =
-    "SELECT address, reason, expires_at FROM suppressions WHERE address IN ($4, $5, $6, $7, $8, $9,"
+    "SELECT address, reason FROM suppressions WHERE address IN ($4, $5, $6, $7, $8, $9,"
     " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27,"
-    " $28) AND (tenant_id = $1 OR tenant_id = $2) AND (expires_at IS NULL OR expires_at > $3)"
-    " ORDER BY CASE WHEN expires_at IS NULL THEN 1 ELSE 0 END, expires_at, tenant_id";
+    " $28) AND tenant_id IN ($1, $2) AND (expires_at IS NULL OR expires_at > $3)";
 
+/* The columns of an index, so that no more is read than is removed, and each time the same. */
+#define EXPIRED                                                                                    \
+    "SELECT address, tenant_id, reason FROM suppressions WHERE expires_at IS NOT NULL"             \
+    " AND expires_at <= $1 ORDER BY expires_at, address, tenant_id, reason LIMIT $2"
+
+static const char reap_reach_sql[] =
+    "DELETE FROM suppression_tenants WHERE (address, reason) IN (SELECT address, reason"
+    " FROM (" EXPIRED ") expired WHERE tenant_id = $3)";
 static const char reap_sql[] =
-    "DELETE FROM suppressions WHERE (address, tenant_id) IN (SELECT address, tenant_id"
-    " FROM suppressions WHERE expires_at IS NOT NULL AND expires_at <= $1"
-    " ORDER BY expires_at LIMIT $2)";
+    "DELETE FROM suppressions WHERE (address, tenant_id, reason) IN (" EXPIRED ")";
 static const char reap_soft_sql[] =
     "DELETE FROM soft_bounces WHERE (address, message) IN (SELECT address, message"
     " FROM soft_bounces WHERE at < $1 ORDER BY at LIMIT $2)";
 
 static const struct uuid everywhere; /* the tenant_id of what holds for all */
-
-#define P_ANY(tenant) P_INT((tenant) ? 0 : 1)
-#define P_TENANT(tenant) P_ID((tenant) ? (tenant) : &everywhere)
 
 struct str suppression_reason_name(enum suppression_reason reason)
 {
@@ -77,6 +82,26 @@ int suppression_reason_parse(struct str name, enum suppression_reason *ret_reaso
     return 1;
 }
 
+void suppression_reasons_write(struct json_writer *w, unsigned reasons)
+{
+    json_array_begin(w);
+    for (int i = 0; i < SUPPRESSION_REASONS; i++)
+        if (reasons & 1U << i)
+            json_str(w, names[i]);
+    json_array_end(w);
+}
+
+void suppression_reasons_print(unsigned reasons, char ret_text[SUPPRESSION_REASONS_SIZE])
+{
+    int n = 0;
+
+    ret_text[0] = '\0';
+    for (int i = 0; i < SUPPRESSION_REASONS && n < SUPPRESSION_REASONS_SIZE; i++)
+        if (reasons & 1U << i)
+            n += snprintf(ret_text + n, (size_t)(SUPPRESSION_REASONS_SIZE - n), "%s%.*s",
+                          n ? ", " : "", STR_ARG(names[i]));
+}
+
 int suppression_add(struct store_txn *t, const struct suppression *s)
 {
     int64_t changed = 0;
@@ -86,63 +111,57 @@ int suppression_add(struct store_txn *t, const struct suppression *s)
                           P_TEXT(s->source), P_TEXT(s->note), P_INT(s->created_at),
                           P_TEXT(s->created_by), s->expires_at ? P_INT(s->expires_at) : P_NULL));
 
-    return r == 0 && changed == 0 ? SUPPRESSION_EXISTS : r;
-}
-
-int suppression_remove(struct store_txn *t, const struct uuid *tenant, struct str address)
-{
-    int64_t changed = 0;
-    int r = store_exec(t, remove_sql, &changed,
-                       PARAMS(P_ANY(tenant), P_TENANT(tenant), P_ID(&everywhere), P_TEXT(address)));
-
     if (r || changed == 0)
-        return r ? r : SUPPRESSION_UNKNOWN;
-    return store_exec(t, forget_sql, NULL, PARAMS(P_TEXT(address)));
+        return r ? r : SUPPRESSION_EXISTS;
+    return uuid_is_nil(&s->tenant_id) ? suppression_reach_address(t, s->address, s->created_at) : 0;
 }
 
-static int read_one(struct store_rows *rows, struct arena *a, struct suppression *s)
-{
-    s->tenant_id = store_col_id(rows, 0);
-    s->address = arena_str(a, store_col_text(rows, 1));
-    if (suppression_reason_parse(store_col_text(rows, 2), &s->reason) != 0)
-        return fault_set(FAULT_STORE, "a suppression has no known reason");
-    s->source = arena_str(a, store_col_text(rows, 3));
-    s->note = arena_str(a, store_col_text(rows, 4));
-    s->created_by = arena_str(a, store_col_text(rows, 5));
-    s->created_at = store_col_int(rows, 6);
-    s->expires_at = store_col_int(rows, 7);
-    return s->address.p && s->source.p && s->note.p && s->created_by.p ? 0 : FAULT_MEMORY;
-}
-
-int suppression_list(struct store_txn *t, struct arena *a, const struct suppression_query *q,
-                     struct suppression **ret_items, size_t *ret_n)
+/* Runs a statement that gives reasons. */
+static int read_reasons(struct store_txn *t, const char *sql,
+                        const struct suppression_removal *removal, unsigned *ret_reasons)
 {
     _cleanup_rows_ struct store_rows *rows = NULL;
-    struct suppression *items = arena_array(a, q->limit + 1, sizeof *items);
-    struct str reason = q->reason < 0 ? STR("") : names[q->reason];
-    const struct store_param params[] = {
-        P_ANY(q->tenant),
-        P_TENANT(q->tenant),
-        P_ID(&everywhere),
-        P_TEXT(reason),
-        P_INT(q->valid_at),
-        P_TEXT(q->after ? q->after->address : STR("")),
-        P_ID(q->after ? &q->after->tenant_id : &everywhere),
-        P_INT((int64_t)q->limit),
-        P_TEXT(q->address),
-    };
-    size_t n = 0, n_params = q->address.n ? 9 : 8;
-    int r =
-        items ? store_query(t, q->address.n ? list_address_sql : list_sql, &rows, params, n_params)
-              : FAULT_MEMORY;
+    const struct uuid *tenant = removal->tenant ? removal->tenant : &everywhere;
+    struct str named = removal->reason < 0 ? STR("") : names[removal->reason];
+    enum suppression_reason reason;
+    unsigned reasons = 0;
+    int r = store_query(t, sql, &rows,
+                        PARAMS(P_INT(removal->tenant ? 0 : 1), P_ID(tenant), P_ID(&everywhere),
+                               P_TEXT(removal->address), P_TEXT(named), P_INT(removal->now)));
 
-    while (r == 0 && n < q->limit && (r = store_rows_next(rows)) == 1)
-        r = read_one(rows, a, &items[n++]);
-    if (r)
-        return r;
-    *ret_items = items;
-    *ret_n = n;
-    return 0;
+    while (r == 0 && (r = store_rows_next(rows)) == 1) {
+        r = suppression_reason_parse(store_col_text(rows, 0), &reason) == 0
+                ? 0
+                : fault_set(FAULT_STORE, "a suppression has no known reason");
+        if (r == 0)
+            reasons |= 1U << reason;
+    }
+    if (r == 0)
+        *ret_reasons = reasons;
+    return r;
+}
+
+int suppression_remove(struct store_txn *t, const struct suppression_removal *removal,
+                       unsigned *ret_reasons)
+{
+    bool all = removal->reason < 0;
+    unsigned wishes = 0, removed = 0;
+    int r = all ? read_reasons(t, wishes_sql, removal, &wishes) : 0;
+
+    if (r == 0 && wishes) {
+        *ret_reasons = wishes;
+        return SUPPRESSION_WISHED;
+    }
+    if (r == 0)
+        r = read_reasons(t, remove_sql, removal, &removed);
+    if (r || removed == 0)
+        return r ? r : SUPPRESSION_UNKNOWN;
+    r = suppression_reach_forget(t, removal->address);
+    if (r == 0 && (all || removal->reason == SUPPRESSION_SOFT_BOUNCES))
+        r = store_exec(t, forget_sql, NULL, PARAMS(P_TEXT(removal->address)));
+    if (r == 0)
+        *ret_reasons = removed;
+    return r;
 }
 
 /* At most FIND_STEP addresses. */
@@ -157,16 +176,14 @@ static int find_some(struct store_txn *t, const struct uuid *tenant_id, const st
         params[3 + i] = P_TEXT(i < n ? addresses[i] : STR(""));
     r = store_query(t, find_sql, &rows, params, 3 + FIND_STEP);
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
-        struct suppression_hit hit = {true, SUPPRESSION_MANUAL, store_col_int(rows, 2), false};
-        r = suppression_reason_parse(store_col_text(rows, 1), &hit.reason) == 0
-                ? 0
-                : fault_set(FAULT_STORE, "a suppression has no known reason");
-        for (size_t i = 0; i < n; i++) {
-            if (!str_eq(addresses[i], store_col_text(rows, 0)))
-                continue;
-            hit.dead = hits[i].dead || hit.reason != SUPPRESSION_UNSUBSCRIBE;
-            hits[i] = hit;
-        }
+        enum suppression_reason reason;
+        if (suppression_reason_parse(store_col_text(rows, 1), &reason) != 0)
+            return fault_set(FAULT_STORE, "a suppression has no known reason");
+        for (size_t i = 0; i < n; i++)
+            if (str_eq(addresses[i], store_col_text(rows, 0)) &&
+                (!hits[i].found || strength[reason] > strength[hits[i].reason]))
+                hits[i] = (struct suppression_hit){true, reason};
+        r = 0;
     }
     return r;
 }
@@ -191,7 +208,11 @@ int suppression_reap(struct store_txn *t, int64_t now, int64_t soft_before, int6
                      int64_t *ret_removed)
 {
     int64_t expired = 0, soft = 0;
-    int r = store_exec(t, reap_sql, &expired, PARAMS(P_INT(now), P_INT(limit)));
+    int r =
+        store_exec(t, reap_reach_sql, NULL, PARAMS(P_INT(now), P_INT(limit), P_ID(&everywhere)));
+
+    if (r == 0)
+        r = store_exec(t, reap_sql, &expired, PARAMS(P_INT(now), P_INT(limit)));
 
     if (r == 0)
         r = store_exec(t, reap_soft_sql, &soft, PARAMS(P_INT(soft_before), P_INT(limit)));

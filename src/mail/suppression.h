@@ -1,23 +1,26 @@
 /*
- * Addresses that are not written to, of one tenant or of the whole installation.
+ * Addresses that are not written to, of one tenant or of the whole installation: an entry for each
+ * reason, which comes, expires and is lifted by itself.
  *
  * Rooms: mail and below. Ownership: strings live in the caller's arena. Threads: inside a job.
  *
  * A tenant parameter is the caller's bound; NULL (for operators and for what the server does
  * itself) means any. Within a tenant's bound are its own entries, and those of the installation
- * whose address it has written to or has a user with: so it may lift what stops its own mail, and
- * learns nothing of others'. Addresses are normalised (identity/email_address.h).
+ * that concern it (mail/suppression_reach.h): so it may lift what stops its own mail, and learns
+ * nothing of others'. Addresses are normalised (identity/email_address.h).
  */
 #ifndef HOLDFAST_MAIL_SUPPRESSION_H
 #define HOLDFAST_MAIL_SUPPRESSION_H
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "base/uuid.h"
 #include "store/store.h"
 
 enum suppression_outcome {
-    SUPPRESSION_EXISTS = 1, /* suppressed at least as long already */
-    SUPPRESSION_UNKNOWN
+    SUPPRESSION_EXISTS = 1, /* suppressed for this reason at least as long already */
+    SUPPRESSION_UNKNOWN,
+    SUPPRESSION_WISHED /* it is the recipient's own wish, which is lifted only by its name */
 };
 
 enum suppression_reason {
@@ -36,6 +39,13 @@ struct str suppression_reason_name(enum suppression_reason reason);
 /* Returns 0, or 1 where name is none of them. */
 int suppression_reason_parse(struct str name, enum suppression_reason *ret_reason);
 
+/* Several reasons: 1 << enum suppression_reason, each. As an array of their names. */
+void suppression_reasons_write(struct json_writer *w, unsigned reasons);
+
+/* As "complaint, unsubscribe", cut where it does not fit; all fit into SUPPRESSION_REASONS_SIZE. */
+enum { SUPPRESSION_REASONS_SIZE = 80 };
+void suppression_reasons_print(unsigned reasons, char ret_text[SUPPRESSION_REASONS_SIZE]);
+
 struct suppression {
     struct uuid tenant_id; /* nil: the whole installation */
     struct str address;
@@ -48,16 +58,28 @@ struct suppression {
 };
 
 /*
- * Replaces an entry of the same tenant and address that expires earlier. Returns 0,
+ * Replaces an entry of the same tenant, address and reason that expires earlier. Returns 0,
  * SUPPRESSION_EXISTS or a fault.
  */
 int suppression_add(struct store_txn *t, const struct suppression *s);
 
+struct suppression_removal {
+    const struct uuid *tenant;
+    struct str address;
+    int reason; /* an enum suppression_reason; -1: any that is not the recipient's own */
+    int64_t now;
+};
+
 /*
- * Removes the entries of an address, and forgets its soft bounces. Returns 0, SUPPRESSION_UNKNOWN
- * where there is none within the bound, or a fault.
+ * Removes the entries of an address for a reason, or all of them. That somebody unsubscribed or
+ * complained is not undone in passing: where such an entry is in force and no reason is named,
+ * nothing is removed. With the entries, or those of soft bounces, the soft bounces are forgotten.
+ *
+ * Returns 0 with the reasons of what was removed, SUPPRESSION_WISHED with those that have to be
+ * named, SUPPRESSION_UNKNOWN where there is nothing within the bound, or a fault.
  */
-int suppression_remove(struct store_txn *t, const struct uuid *tenant, struct str address);
+int suppression_remove(struct store_txn *t, const struct suppression_removal *removal,
+                       unsigned *ret_reasons);
 
 struct suppression_query {
     const struct uuid *tenant;
@@ -68,24 +90,30 @@ struct suppression_query {
     size_t limit;
 };
 
-/* By address, in an array of the arena. Returns 0 or a fault. */
+/*
+ * By address, tenant and reason, in an array of the arena. Reads a page along an index, at any
+ * depth and whatever others have; besides, entries that have expired and are kept to be looked at.
+ * Returns 0 or a fault.
+ */
 int suppression_list(struct store_txn *t, struct arena *a, const struct suppression_query *query,
                      struct suppression **ret_items, size_t *ret_n);
 
 enum { SUPPRESSION_FIND_MAX = 50 };
 
-/* Why an address is not to be written to. */
+/*
+ * Why an address is not to be written to: the strongest reason of all entries. A complaint is
+ * stronger than a bounce, then come the provider's list, manual and soft bounces. Last is that
+ * somebody unsubscribed, which stops least: so it is the reason only where there is no other.
+ */
 struct suppression_hit {
     bool found;
-    enum suppression_reason reason; /* of the entry that lasts longest */
-    int64_t expires_at;             /* 0: never */
-    bool dead;                      /* by any entry but of who unsubscribed */
+    enum suppression_reason reason;
 };
 
 /* Whether it stops a message: who unsubscribed still gets what an account's safety depends on. */
 static inline bool suppression_stops(const struct suppression_hit *hit, bool security)
 {
-    return hit->found && (!security || hit->dead);
+    return hit->found && (!security || hit->reason != SUPPRESSION_UNSUBSCRIBE);
 }
 
 /*

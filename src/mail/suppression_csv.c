@@ -4,12 +4,13 @@
 #include "base/fault.h"
 #include "identity/email_address.h"
 #include "mail/csv.h"
+#include "mail/suppression_reach.h"
 
 static const char import_sql[] =
     "INSERT INTO suppressions (tenant_id, address, reason, source, note, created_at, created_by,"
     " expires_at) SELECT $1, t1, t2, 'import', t3, $2, $3, CASE WHEN i1 <> 0 THEN i1 END"
     " FROM bulk_rows WHERE true ORDER BY n"
-    " ON CONFLICT (address, tenant_id) DO UPDATE SET reason = excluded.reason,"
+    " ON CONFLICT (address, tenant_id, reason) DO UPDATE SET"
     " source = excluded.source, note = excluded.note, created_at = excluded.created_at,"
     " created_by = excluded.created_by, expires_at = excluded.expires_at"
     " WHERE suppressions.expires_at < excluded.expires_at"
@@ -186,17 +187,24 @@ const struct suppression_mistake *suppression_import_mistakes(const struct suppr
     return i->told;
 }
 
-/* Of one address the entry that lasts longest first. */
+/* Of one address and reason the entry that lasts longest first. */
+static int compare_same(const struct entry *x, const struct entry *y)
+{
+    int c = str_compare(x->address, y->address);
+
+    return c ? c : (int)x->reason - (int)y->reason;
+}
+
 static int compare(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
-    int c = str_compare(x->address, y->address);
+    int c = compare_same(x, y);
     uint64_t until_x = (uint64_t)x->expires_at - 1, until_y = (uint64_t)y->expires_at - 1;
 
     return c ? c : (until_x < until_y) - (until_x > until_y);
 }
 
-/* Rows of different addresses in their order, in memory of the caller's. */
+/* Rows of different addresses and reasons in their order, in memory of the caller's. */
 static size_t join(const struct suppression_import *i, struct entry *sorted,
                    struct store_bulk_row *rows)
 {
@@ -205,7 +213,7 @@ static size_t join(const struct suppression_import *i, struct entry *sorted,
     memcpy(sorted, i->entries, i->n * sizeof *sorted);
     qsort(sorted, i->n, sizeof *sorted, compare);
     for (size_t k = 0; k < i->n; k++) {
-        if (k && str_eq(sorted[k - 1].address, sorted[k].address))
+        if (k && compare_same(&sorted[k - 1], &sorted[k]) == 0)
             continue;
         rows[n].i[0] = sorted[k].expires_at;
         rows[n].t[0] = sorted[k].address;
@@ -237,6 +245,8 @@ int suppression_import_apply(struct store_txn *t, const struct suppression_impor
     if (r == 0 && n)
         r = store_exec(t, import_sql, &changed,
                        PARAMS(P_ID(tenant_id), P_INT(now), P_TEXT(created_by)));
+    if (r == 0 && changed && uuid_is_nil(tenant_id))
+        r = suppression_reach_bulk(t, now);
     free(rows);
     free(sorted);
     if (r == 0)

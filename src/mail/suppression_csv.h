@@ -1,6 +1,7 @@
 /*
- * The list of suppressions as CSV: address, reason, expires_at, note, and for people scope, source,
- * created_at, created_by.
+ * The list of suppressions as CSV, a line for each reason of an address: address, reason,
+ * expires_at, note, which an import takes again, and for people scope, source, created_at,
+ * created_by.
  *
  * An import is read whole before anything is written, in pieces as they come; one mistake, and
  * nothing is.
@@ -15,7 +16,7 @@
 #include "mail/suppression.h"
 
 enum {
-    SUPPRESSION_IMPORT_MAX = 100000, /* different addresses of one import */
+    SUPPRESSION_IMPORT_MAX = 100000, /* entries of one import */
     SUPPRESSION_MISTAKES_MAX = 20,   /* that are told; the rest are counted */
     SUPPRESSION_NOTE_MAX = 500       /* bytes of a note */
 };
@@ -49,7 +50,7 @@ struct suppression_import_result {
     int64_t lines;      /* records read */
     int64_t added;      /* new, or in place of one that expires earlier */
     int64_t existing;   /* suppressed at least as long already */
-    int64_t duplicates; /* addresses named again; the entry that lasts longest counts */
+    int64_t duplicates; /* an address and reason named again; what lasts longest counts */
 };
 
 /*

@@ -8,6 +8,8 @@ static const struct uuid everywhere;
 struct work {
     struct scene *f;
     struct suppression entry;
+    struct suppression_removal removal;
+    unsigned reasons;
     struct suppression_query query;
     const struct uuid *tenant;
     struct str addresses[SUPPRESSION_FIND_MAX + 1];
@@ -28,7 +30,7 @@ static int remove_job(struct store_txn *t, void *arg)
 {
     struct work *w = arg;
 
-    return suppression_remove(t, w->tenant, w->entry.address);
+    return suppression_remove(t, &w->removal, &w->reasons);
 }
 
 static int list_job(struct store_txn *t, void *arg)
@@ -68,11 +70,46 @@ static int add(struct scene *f, const struct uuid *tenant, const char *address,
     return store_write(f->node.store, add_job, &w);
 }
 
+enum { ANY = -1 };
+#define BIT(reason) (1U << SUPPRESSION_##reason)
+
+/* The outcome; ret_reasons as suppression_remove says, 0 where it says nothing. */
+static int remove_for(struct scene *f, const struct uuid *tenant, const char *address, int reason,
+                      unsigned *ret_reasons)
+{
+    struct work w = {.removal = {tenant, str_of(address), reason, NOW}};
+    int r = store_write(f->node.store, remove_job, &w);
+
+    *ret_reasons = w.reasons;
+    return r;
+}
+
 static int remove_address(struct scene *f, const struct uuid *tenant, const char *address)
 {
-    struct work w = {.tenant = tenant, .entry = {.address = str_of(address)}};
+    unsigned reasons;
 
-    return store_write(f->node.store, remove_job, &w);
+    return remove_for(f, tenant, address, ANY, &reasons);
+}
+
+/* What is in the list of an address, as bits. */
+static unsigned reasons_of(struct scene *f, const struct uuid *tenant, const char *address)
+{
+    struct work w = {
+        .f = f, .query = {.tenant = tenant, .address = str_of(address), .reason = -1, .limit = 20}};
+    unsigned reasons = 0;
+
+    assert_done(store_read(f->node.store, list_job, &w));
+    for (size_t i = 0; i < w.n; i++)
+        reasons |= 1U << w.items[i].reason;
+    return reasons;
+}
+
+static struct suppression_hit hit_of(struct scene *f, const char *address, int64_t now)
+{
+    struct work w = {.tenant = &f->tenant, .n = 1, .now = now, .addresses = {str_of(address)}};
+
+    assert_done(store_read(f->node.store, find_job, &w));
+    return w.hits[0];
 }
 
 /* First letters of what a query gives, page by page. */
@@ -101,22 +138,96 @@ static void test_add_and_remove(void **state)
     assert_int_equal(add(f, &f->tenant, "a@x.org", SUPPRESSION_MANUAL, NOW + 10),
                      SUPPRESSION_EXISTS);
     assert_done(add(f, &f->tenant, "a@x.org", SUPPRESSION_MANUAL, NOW + 11));
-    assert_done(add(f, &f->tenant, "a@x.org", SUPPRESSION_UNSUBSCRIBE, 0));
+    assert_int_equal(scene_number(f, "SELECT expires_at FROM suppressions"), NOW + 11);
+    assert_done(add(f, &f->tenant, "a@x.org", SUPPRESSION_MANUAL, 0));
     assert_int_equal(add(f, &f->tenant, "a@x.org", SUPPRESSION_MANUAL, NOW + 99),
                      SUPPRESSION_EXISTS);
     assert_int_equal(add(f, &f->tenant, "a@x.org", SUPPRESSION_MANUAL, 0), SUPPRESSION_EXISTS);
+    assert_done(add(f, &f->tenant, "a@x.org", SUPPRESSION_BOUNCE, NOW + 1));
     assert_done(add(f, &f->other, "a@x.org", SUPPRESSION_MANUAL, 0));
-    assert_int_equal(mail_number_of(f,
-                                    "SELECT count(*) FROM suppressions WHERE address = $1"
-                                    " AND reason = 'unsubscribe'",
-                                    "a@x.org"),
-                     1);
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM suppressions"), 3);
     mail_apply_one(f, mail_soft_bounce("p", "a@x.org", NOW));
     assert_done(remove_address(f, &f->tenant, "a@x.org"));
     assert_int_equal(remove_address(f, &f->tenant, "a@x.org"), SUPPRESSION_UNKNOWN);
     assert_int_equal(scene_number(f, "SELECT count(*) FROM soft_bounces"), 0);
     assert_done(remove_address(f, NULL, "a@x.org"));
     assert_int_equal(scene_number(f, "SELECT count(*) FROM suppressions"), 0);
+}
+
+/* Each reason stands by itself, whatever it lies on top of. */
+static void test_reasons(void **state)
+{
+    struct scene *f = *state;
+    const char *who = "a@x.org";
+    unsigned reasons;
+
+    assert_done(add(f, &f->tenant, who, SUPPRESSION_MANUAL, 0));
+    assert_done(add(f, &f->tenant, who, SUPPRESSION_UNSUBSCRIBE, 0));
+    /* The manual entry stops what the account's safety depends on as well. */
+    assert_int_equal(hit_of(f, who, NOW).reason, SUPPRESSION_MANUAL);
+    assert_true(suppression_stops(&(struct suppression_hit){true, SUPPRESSION_MANUAL}, true));
+    assert_done(remove_for(f, &f->tenant, who, SUPPRESSION_MANUAL, &reasons));
+    assert_int_equal(reasons, BIT(MANUAL));
+    struct suppression_hit hit = hit_of(f, who, NOW);
+    assert_true(hit.found && hit.reason == SUPPRESSION_UNSUBSCRIBE);
+    assert_true(suppression_stops(&hit, false));
+    assert_false(suppression_stops(&hit, true));
+    assert_done(add(f, &everywhere, who, SUPPRESSION_MANUAL, NOW + 5));
+    hit = hit_of(f, who, NOW);
+    assert_true(suppression_stops(&hit, true));
+    hit = hit_of(f, who, NOW + 5);
+    assert_false(suppression_stops(&hit, true));
+    assert_true(suppression_stops(&hit, false));
+}
+
+/* Of several reasons the strongest is shown. */
+static void test_strength(void **state)
+{
+    static const enum suppression_reason weakest_first[] = {
+        SUPPRESSION_UNSUBSCRIBE, SUPPRESSION_SOFT_BOUNCES, SUPPRESSION_MANUAL,
+        SUPPRESSION_PROVIDER,    SUPPRESSION_BOUNCE,       SUPPRESSION_COMPLAINT};
+    struct scene *f = *state;
+
+    for (int i = 0; i < SUPPRESSION_REASONS; i++) {
+        const struct uuid *tenant = i % 2 ? &everywhere : &f->tenant;
+        assert_done(add(f, tenant, "up@x.org", weakest_first[i], 0));
+        assert_int_equal(hit_of(f, "up@x.org", NOW).reason, weakest_first[i]);
+        assert_done(
+            add(f, tenant, "down@x.org", weakest_first[SUPPRESSION_REASONS - 1 - i], NOW + i + 1));
+        assert_int_equal(hit_of(f, "down@x.org", NOW).reason, SUPPRESSION_COMPLAINT);
+    }
+    assert_int_equal(reasons_of(f, NULL, "up@x.org"), (1 << SUPPRESSION_REASONS) - 1);
+}
+
+/* Who does not want mail is not written to again in passing. */
+static void test_wishes(void **state)
+{
+    struct scene *f = *state;
+    const char *who = "a@x.org";
+    unsigned all = BIT(UNSUBSCRIBE) | BIT(COMPLAINT) | BIT(BOUNCE) | BIT(MANUAL), reasons;
+
+    assert_done(add(f, &f->tenant, who, SUPPRESSION_UNSUBSCRIBE, 0));
+    assert_done(add(f, &f->tenant, who, SUPPRESSION_MANUAL, 0));
+    assert_done(add(f, &f->tenant, who, SUPPRESSION_BOUNCE, 0));
+    assert_done(add(f, &f->tenant, who, SUPPRESSION_COMPLAINT, NOW + 1));
+    assert_int_equal(remove_for(f, &f->tenant, who, ANY, &reasons), SUPPRESSION_WISHED);
+    assert_int_equal(reasons, BIT(UNSUBSCRIBE) | BIT(COMPLAINT));
+    assert_int_equal(remove_for(f, NULL, who, ANY, &reasons), SUPPRESSION_WISHED);
+    assert_int_equal(reasons_of(f, &f->tenant, who), all);
+    assert_int_equal(remove_for(f, &f->other, who, ANY, &reasons), SUPPRESSION_UNKNOWN);
+    assert_int_equal(remove_for(f, &f->tenant, who, SUPPRESSION_PROVIDER, &reasons),
+                     SUPPRESSION_UNKNOWN);
+
+    mail_apply_one(f, mail_soft_bounce("p", who, NOW));
+    assert_done(remove_for(f, &f->tenant, who, SUPPRESSION_COMPLAINT, &reasons));
+    assert_int_equal(reasons_of(f, &f->tenant, who), all & ~BIT(COMPLAINT));
+    assert_done(remove_for(f, &f->tenant, who, SUPPRESSION_UNSUBSCRIBE, &reasons));
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM soft_bounces"), 1);
+    /* One that is over stands in nobody's way. */
+    assert_done(add(f, &f->tenant, who, SUPPRESSION_COMPLAINT, NOW));
+    assert_done(remove_for(f, &f->tenant, who, ANY, &reasons));
+    assert_int_equal(reasons, BIT(COMPLAINT) | BIT(BOUNCE) | BIT(MANUAL));
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM soft_bounces"), 0);
 }
 
 /* A tenant sees what stops its own mail, and nothing of others'. */
@@ -145,7 +256,136 @@ static void test_bounds(void **state)
     assert_string_equal(letters(f, q), "");
     assert_int_equal(remove_address(f, &f->tenant, "foreign@x.org"), SUPPRESSION_UNKNOWN);
     assert_int_equal(remove_address(f, &f->tenant, "theirs@x.org"), SUPPRESSION_UNKNOWN);
-    assert_done(remove_address(f, &f->tenant, "mailed@x.org"));
+    assert_int_equal(remove_address(f, &f->tenant, "mailed@x.org"), SUPPRESSION_WISHED);
+    assert_done(remove_address(f, &f->tenant, "user@example.com"));
+    assert_string_equal(letters(f, (struct suppression_query){.tenant = &f->tenant, .reason = -1}),
+                        "mo");
+}
+
+static int64_t reached(struct scene *f)
+{
+    return scene_number(f, "SELECT count(*) FROM suppression_tenants");
+}
+
+struct suppressing {
+    const struct uuid *tenant, *queued; /* queued: a message that is refused now; or NULL */
+    size_t n;
+};
+
+static int suppress_job(struct store_txn *t, void *arg)
+{
+    static const struct str addresses[] = {STR_INIT("b@x.org"), STR_INIT("a@x.org")};
+    const struct suppressing *s = arg;
+    struct mail_recipient to[2] = {{{0}}};
+    struct mail_message message = {.id = uuid_new(),
+                                   .tenant_id = *s->tenant,
+                                   .template_name = STR(""),
+                                   .subject = STR(""),
+                                   .transport = STR("sandbox"),
+                                   .recipients = to,
+                                   .n = s->n};
+
+    if (s->queued)
+        return mail_log_refuse(t,
+                               &(struct mail_refusal){.message_id = *s->queued,
+                                                      .recipient = STR(""),
+                                                      .state = MAIL_SUPPRESSED,
+                                                      .code = STR("manual"),
+                                                      .detail = STR(""),
+                                                      .at = NOW},
+                               NULL);
+    for (size_t i = 0; i < s->n; i++)
+        to[i] = (struct mail_recipient){
+            .address = addresses[i], .state = MAIL_SUPPRESSED, .code = STR("manual")};
+    return mail_log_create(t, &message, NOW);
+}
+
+/* A message that was not sent: to b, or to b and a. */
+static void suppress_at_once(struct scene *f, const struct uuid *tenant, size_t n)
+{
+    struct suppressing s = {.tenant = tenant, .n = n};
+
+    assert_done(store_write(f->node.store, suppress_job, &s));
+}
+
+static void refuse(struct scene *f, const struct uuid *message)
+{
+    struct suppressing s = {.tenant = &f->tenant, .queued = message};
+
+    assert_done(store_write(f->node.store, suppress_job, &s));
+}
+
+/* An entry of the installation concerns a tenant from then on that writes to its address. */
+static void test_reach(void **state)
+{
+    struct scene *f = *state;
+    struct suppression_query q = {.tenant = &f->tenant, .reason = -1}, theirs = q;
+    unsigned reasons;
+
+    theirs.tenant = &f->other;
+    assert_done(add(f, &everywhere, "a@x.org", SUPPRESSION_BOUNCE, 0));
+    assert_done(add(f, &everywhere, "b@x.org", SUPPRESSION_MANUAL, NOW + 5));
+    assert_string_equal(letters(f, q), "");
+    suppress_at_once(f, &f->tenant, 1);
+    assert_string_equal(letters(f, q), "b");
+    assert_string_equal(letters(f, theirs), "");
+    /* What was accepted before is found to be suppressed when it is to be sent. */
+    struct uuid id = mail_queue(f, "a@x.org", NOW);
+    assert_string_equal(letters(f, q), "b");
+    refuse(f, &id);
+    assert_string_equal(letters(f, q), "ab");
+    suppress_at_once(f, &f->other, 2);
+    suppress_at_once(f, &f->other, 2);
+    assert_string_equal(letters(f, theirs), "ab");
+    assert_int_equal(reached(f), 4);
+
+    /* With an entry what it concerned goes as well. */
+    mail_apply_one(f, mail_complaint("p", "a@x.org", NOW));
+    assert_int_equal(reached(f), 6);
+    assert_done(remove_for(f, &f->tenant, "a@x.org", SUPPRESSION_BOUNCE, &reasons));
+    assert_int_equal(reached(f), 4);
+    struct work w = {.now = NOW + 5};
+    assert_done(store_write(f->node.store, reap_job, &w));
+    assert_int_equal(w.removed, 1);
+    assert_int_equal(reached(f), 2);
+}
+
+/* A user that comes after the entry finds it by the address. */
+static void test_later_user(void **state)
+{
+    struct scene *f = *state;
+    struct suppression_query q = {.tenant = &f->tenant, .reason = -1};
+
+    assert_done(add(f, &everywhere, "user@example.com", SUPPRESSION_BOUNCE, 0));
+    scene_member(f, "user");
+    q.address = STR("user@example.com");
+    assert_string_equal(letters(f, q), "u");
+    q.tenant = &f->other;
+    assert_string_equal(letters(f, q), "");
+    assert_int_equal(remove_address(f, &f->other, "user@example.com"), SUPPRESSION_UNKNOWN);
+    assert_done(remove_address(f, &f->tenant, "user@example.com"));
+}
+
+/* Whom soft bounces concern is forgotten with the delivery that lifts them. */
+static void test_reach_of_events(void **state)
+{
+    static const char *const providers[] = {"p", "q", "r"};
+    struct scene *f = *state;
+    struct suppression_query q = {.tenant = &f->tenant, .reason = -1};
+
+    for (int i = 0; i < MAIL_SOFT_LIMIT; i++) {
+        struct uuid id = mail_queue(f, "a@x.org", NOW);
+        mail_hand_over(f, &id, providers[i], NOW);
+        mail_apply_one(f, mail_soft_bounce(providers[i], "a@x.org", NOW));
+    }
+    assert_string_equal(letters(f, q), "a");
+    mail_apply_one(f, mail_delivery("r", "a@x.org", NOW + 1));
+    assert_string_equal(letters(f, q), "");
+    assert_int_equal(reached(f), 0);
+    mail_apply_one(f, mail_bounce("p", "a@x.org", NOW));
+    mail_apply_one(f, mail_bounce("elsewhere", "b@x.org", NOW));
+    assert_string_equal(letters(f, q), "a");
+    assert_int_equal(reached(f), 1);
 }
 
 static void test_find(void **state)
@@ -165,7 +405,7 @@ static void test_find(void **state)
     assert_done(add(f, &f->other, "c@x.org", SUPPRESSION_MANUAL, 0));
     assert_done(store_read(s, find_job, &w));
     assert_true(w.hits[0].found && w.hits[0].reason == SUPPRESSION_BOUNCE);
-    assert_true(w.hits[30].found && w.hits[30].expires_at == NOW + 1);
+    assert_true(w.hits[30].found && w.hits[30].reason == SUPPRESSION_MANUAL);
     assert_false(w.hits[1].found || w.hits[49].found);
     w.now = NOW + 1; /* as of its expiry it is over */
     assert_done(store_read(s, find_job, &w));
@@ -250,6 +490,14 @@ static void test_import_without_names(void **state)
     assert_int_equal(mistakes_of(w.import), 0);
     assert_done(store_write(f->node.store, import_job, &w));
     assert_int_equal(w.result.added, 2);
+    suppression_import_free(w.import);
+    /* Of an address each reason is taken; for whom they concern, as with any entry. */
+    mail_queue(f, "a@x.org", NOW);
+    w.import = read_file(STR("a@x.org,bounce\na@x.org\na@x.org,complaint\na@x.org,bounce\n"), 3);
+    assert_done(store_write(f->node.store, import_job, &w));
+    assert_true(w.result.added == 2 && w.result.existing == 1 && w.result.duplicates == 1);
+    assert_int_equal(reasons_of(f, &f->tenant, "a@x.org"),
+                     BIT(BOUNCE) | BIT(COMPLAINT) | BIT(MANUAL));
     suppression_import_free(w.import);
     w.import = read_file(STR(""), 1);
     assert_done(store_write(f->node.store, import_job, &w));
@@ -366,7 +614,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENE_BOTH(test_add_and_remove),
+        SCENE_BOTH(test_reasons),
+        SCENE_BOTH(test_strength),
+        SCENE_BOTH(test_wishes),
         SCENE_BOTH(test_bounds),
+        SCENE_BOTH(test_reach),
+        SCENE_BOTH(test_later_user),
+        SCENE_BOTH(test_reach_of_events),
         SCENE_BOTH(test_find),
         SCENE_BOTH(test_import),
         SCENE_BOTH(test_import_without_names),

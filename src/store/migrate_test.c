@@ -182,6 +182,90 @@ static void test_ends_of_sessions_are_carried_over(void **state)
     store_close(s);
 }
 
+static void insert_suppression_of_0006(struct store *s, const struct uuid *tenant,
+                                       const char *address, const char *reason, int64_t expires_at)
+{
+    assert_done(store_run(s,
+                          "INSERT INTO suppressions (tenant_id, address, reason, source, note,"
+                          " created_at, created_by, expires_at)"
+                          " VALUES ($1, $2, $3, 'api', 'a note', $4, 'ann', $5)",
+                          NULL,
+                          PARAMS(P_ID(tenant), P_TEXT(str_of(address)), P_TEXT(str_of(reason)),
+                                 P_INT(NOW), expires_at ? P_INT(expires_at) : P_NULL)));
+}
+
+static void insert_log_of_0006(struct store *s, const struct uuid *tenant, const char *recipient)
+{
+    struct uuid id = uuid_new();
+
+    assert_done(store_run(
+        s,
+        "INSERT INTO email_logs (id, message_id, tenant_id, recipient, domain, template, subject,"
+        " transport, state, counted, error_code, detail, created_at, state_at)"
+        " VALUES ($1, $1, $2, $3, 'example.com', '', '', 'smtp', 'sent', 0, '', '', 1, 1)",
+        NULL, PARAMS(P_ID(&id), P_ID(tenant), P_TEXT(str_of(recipient)))));
+}
+
+static int64_t reached(struct store *s, const char *address, const char *reason)
+{
+    char sql[200];
+
+    snprintf(sql, sizeof sql,
+             "SELECT COUNT(*) FROM suppression_tenants WHERE address = '%s' AND reason = '%s'",
+             address, reason);
+    return fixture_number(s, sql);
+}
+
+/* Who is not written to is not after it either, and whom that concerns still sees it. */
+static void test_suppressions_are_carried_over(void **state)
+{
+    static const struct uuid everywhere;
+    struct fixture *f = *state;
+    struct uuid tenant = uuid_new(), other = uuid_new(), user = uuid_new();
+    struct store_options o = {.url = f->url, .pool = 2, .timeout_ms = 2000};
+    struct store *s = open_before(f, 9);
+
+    assert_done(store_run(s, "INSERT INTO tenants (id, name, created_at) VALUES ($1, 'T', 1)", NULL,
+                          PARAMS(P_ID(&tenant))));
+    assert_done(store_run(
+        s,
+        "INSERT INTO users (id, tenant_id, email, role, password_hash, password_changed_at,"
+        " password_temporary, disabled, failed_logins, email_status, totp_active, totp_last_step,"
+        " created_at, updated_at)"
+        " VALUES ($1, $2, 'user@example.com', 'member', 'x', 1, 0, 0, 0, 'ok', 0, 0, 1, 1)",
+        NULL, PARAMS(P_ID(&user), P_ID(&tenant))));
+    insert_suppression_of_0006(s, &tenant, "a@example.com", "manual", NOW + 5);
+    insert_suppression_of_0006(s, &other, "a@example.com", "unsubscribe", 0);
+    insert_suppression_of_0006(s, &everywhere, "a@example.com", "bounce", 0);
+    insert_suppression_of_0006(s, &everywhere, "user@example.com", "complaint", 0);
+    insert_suppression_of_0006(s, &everywhere, "nobody@example.com", "provider", 0);
+    for (int i = 0; i < 3; i++)
+        insert_log_of_0006(s, i < 2 ? &tenant : &other, "a@example.com");
+    store_close(s);
+    s = NULL;
+    assert_done(store_open(&o, &s));
+    assert_int_equal(fixture_number(s, "SELECT COUNT(*) FROM suppressions WHERE source = 'api' AND"
+                                       " note = 'a note' AND created_by = 'ann'"),
+                     5);
+    assert_int_equal(fixture_number(s, "SELECT SUM(created_at) FROM suppressions"), 5 * NOW);
+    assert_int_equal(fixture_number(s, "SELECT expires_at FROM suppressions WHERE reason = 'manual'"
+                                       " AND address = 'a@example.com'"),
+                     NOW + 5);
+    assert_int_equal(
+        fixture_number(s, "SELECT COUNT(*) FROM suppressions WHERE expires_at IS NULL"), 4);
+    assert_int_equal(fixture_number(s, "SELECT COUNT(*) FROM suppression_tenants"), 3);
+    assert_int_equal(reached(s, "a@example.com", "bounce"), 2);
+    assert_int_equal(reached(s, "user@example.com", "complaint"), 1);
+    /* A second reason has a place beside the first; the same one has not. */
+    insert_suppression_of_0006(s, &tenant, "a@example.com", "unsubscribe", 0);
+    assert_int_equal(store_run(s,
+                               "INSERT INTO suppressions SELECT * FROM suppressions"
+                               " WHERE reason = 'provider'",
+                               NULL, NO_PARAMS),
+                     STORE_CONFLICT);
+    store_close(s);
+}
+
 /* Before anything is written: a server without encoding keeps whatever bytes it is given. */
 static void test_another_encoding_is_refused(void **state)
 {
@@ -262,6 +346,7 @@ int main(void)
         FIXTURE_BOTH_EMPTY(test_concurrent_open_of_an_empty_database),
         FIXTURE_BOTH_EMPTY(test_the_embedded_schema),
         FIXTURE_BOTH_EMPTY(test_ends_of_sessions_are_carried_over),
+        FIXTURE_BOTH_EMPTY(test_suppressions_are_carried_over),
         FIXTURE_POSTGRES(test_another_encoding_is_refused),
         cmocka_unit_test(test_url),
         cmocka_unit_test_setup_teardown(test_modes_of_files, fixture_empty_sqlite,

@@ -103,15 +103,20 @@ forEachStore((store) => {
     test('addresses are listed, added, removed, and come and go as files', async () => {
         await withPeople(store, async ({ installation, admin, run }) => {
             await run(0, 'suppressions', 'add', 'Gone@example.net', '--reason', 'bounce', '--note', 'by phone');
-            await run(1, 'suppressions', 'add', 'gone@example.net');
+            await run(1, 'suppressions', 'add', 'gone@example.net', '--reason', 'bounce');
             await run(0, 'suppressions', 'add', 'one@example.net', '--tenant', 'Acme', '--expires', '2999-01-01T00:00:00Z');
             assert.match((await run(0, 'suppressions', 'list')).stdout, /^gone@example\.net +bounce +for good +everywhere\none@example\.net +manual +2999-01-01T00:00:00\.000Z +/);
             assert.deepEqual(jsonLines((await run(0, 'suppressions', 'list', '--json', '--tenant', 'Acme')).stdout).map(({ address, tenantId }) => [address, tenantId]),
                 [['one@example.net', admin.tenantId]]);
             assert.deepEqual(jsonLines((await run(0, 'suppressions', 'list', 'GONE@example.net', '--json')).stdout).map(({ note, source }) => [note, source]), [['by phone', 'cli']]);
             await run(1, 'suppressions', 'remove', 'gone@example.net', '--tenant', 'Acme');
+            await run(0, 'suppressions', 'add', 'gone@example.net', '--reason', 'complaint');
+            const wished = await run(1, 'suppressions', 'remove', 'gone@example.net');
+            assert.match(wished.stderr, /gone@example\.net does not want this mail \(complaint\); nothing was removed: name with --reason/);
+            await run(0, 'suppressions', 'remove', 'gone@example.net', '--reason', 'complaint');
             await run(0, 'suppressions', 'remove', 'gone@example.net');
             await run(1, 'suppressions', 'remove', 'gone@example.net');
+            await run(2, 'suppressions', 'remove', 'gone@example.net', '--reason', 'x');
 
             const file = path.join(installation.dir, 'list.csv');
             await writeFile(file, 'a@example.net\nnobody\n');

@@ -42,21 +42,60 @@ forEachStore((store) => {
             assert.deepEqual(await list(tokens.admin, '?reason=complaint'), [short]);
             assert.deepEqual(await list(tokens.admin, '?address=A%2Fb%40example.net'), [short]);
             // One that lasts longer takes its place; one that ends sooner does not.
-            expect(await call(tokens.admin, 'POST', '', { address: 'a/b@example.net', expiresAt: new Date(Date.now() + 60_000).toISOString() }), 409);
-            expect(await call(tokens.admin, 'POST', '', { address: 'a/b@example.net', reason: 'manual' }), 201);
+            expect(await call(tokens.admin, 'POST', '', { address: 'a/b@example.net', reason: 'complaint', expiresAt: new Date(Date.now() + 60_000).toISOString() }), 409);
+            expect(await call(tokens.admin, 'POST', '', { address: 'a/b@example.net', reason: 'complaint' }), 201);
+            // Another reason has a place of its own.
+            expect(await call(tokens.admin, 'POST', '', { address: 'a/b@example.net', reason: 'manual', expiresAt: until }), 201);
+            assert.deepEqual((await list(tokens.admin, '?address=a%2Fb%40example.net')).map(({ reason, expiresAt }) => [reason, expiresAt]), [['complaint', null], ['manual', until]]);
 
             expect(await call(tokens.stranger, 'DELETE', remove('gone@example.net')), 404, 'not_found');
             expect(await call(tokens.admin, 'DELETE', remove('GONE@example.net')), 204);
             expect(await call(tokens.admin, 'DELETE', remove('gone@example.net')), 404, 'not_found');
-            expect(await call(tokens.admin, 'DELETE', remove('a/b@example.net')), 204);
+            expect(await call(tokens.admin, 'DELETE', `${remove('a/b@example.net')}&reason=manual`), 204);
+            expect(await call(tokens.admin, 'DELETE', `${remove('a/b@example.net')}&reason=manual`), 404, 'not_found');
+            expect(await call(tokens.admin, 'DELETE', `${remove('a/b@example.net')}&reason=complaint`), 204);
             assert.deepEqual(await list(tokens.admin), []);
 
-            const [lifted] = (await records('mail.unsuppress', tokens.admin)).reverse();
-            assert.deepEqual([lifted.actorId, lifted.subject], [admin.id, 'gone@example.net']);
+            const lifted = (await records('mail.unsuppress', tokens.admin)).reverse();
+            assert.deepEqual(lifted.map(({ actorId, subject, detail }) => [actorId, subject, detail.reasons]),
+                [[admin.id, 'gone@example.net', ['manual']], [admin.id, 'a/b@example.net', ['manual']], [admin.id, 'a/b@example.net', ['complaint']]]);
             const suppressed = (await records('mail.suppress', tokens.admin)).reverse();
             assert.deepEqual(suppressed.map(({ subject, detail }) => [subject, detail.reason, detail.expiresAt]),
-                [['gone@example.net', 'manual', null], ['a/b@example.net', 'complaint', until], ['a/b@example.net', 'manual', null]]);
+                [['gone@example.net', 'manual', null], ['a/b@example.net', 'complaint', until], ['a/b@example.net', 'complaint', null], ['a/b@example.net', 'manual', until]]);
             assert.deepEqual(await records('mail.suppress', tokens.stranger), []);
+        });
+    });
+
+    test('who unsubscribed or complained is not written to again in passing', async () => {
+        await withPeople(store, async ({ server, admin, stranger, tokens, call, list, records }) => {
+            const address = 'ada@example.net';
+            const reasons = async (token) => (await list(token, remove(address))).map(({ reason }) => reason);
+            const send = (purpose) => server.api('POST', '/v1/emails', { token: tokens.admin, body: { to: address, subject: 'Hello', text: 'Hello.\n', purpose } });
+            for (const reason of ['manual', 'unsubscribe', 'complaint'])
+                expect(await call(tokens.admin, 'POST', '', { address, reason }), 201);
+            expect(await call(tokens.operator, 'POST', '', { address, reason: 'unsubscribe', tenantId: stranger.tenantId }), 201);
+            for (const token of [tokens.admin, tokens.operator])
+                assert.match(expect(await call(token, 'DELETE', remove(address)), 409, 'conflict').detail, /\(complaint, unsubscribe\)\. Nothing was removed: name the reason/);
+            assert.deepEqual(await reasons(tokens.admin), ['complaint', 'manual', 'unsubscribe']);
+
+            // What stops most is named, and stops what an account's safety depends on as well.
+            const why = async () => expect(await server.api('GET', `/v1/email-monitoring/logs?recipient=${address}`, { token: tokens.admin }), 200).items[0].errorCode;
+            expect(await send('security'), 409, 'suppressed');
+            assert.equal(await why(), 'complaint');
+            expect(await call(tokens.admin, 'DELETE', `${remove(address)}&reason=complaint`), 204);
+            expect(await send('security'), 409, 'suppressed');
+            assert.equal(await why(), 'manual');
+            expect(await call(tokens.admin, 'DELETE', `${remove(address)}&reason=manual`), 204);
+            expect(await send('product'), 409, 'suppressed');
+            assert.equal(await why(), 'unsubscribe');
+            expect(await send('security'), 202);
+
+            // An operator names the tenant that is to write again.
+            expect(await call(tokens.admin, 'DELETE', `${remove(address)}&reason=unsubscribe&tenantId=${stranger.tenantId}`), 404, 'not_found');
+            expect(await call(tokens.operator, 'DELETE', `${remove(address)}&reason=unsubscribe&tenantId=${admin.tenantId}`), 204);
+            assert.deepEqual([await reasons(tokens.admin), await reasons(tokens.stranger)], [[], ['unsubscribe']]);
+            assert.deepEqual((await records('mail.unsuppress', tokens.admin))[0].detail, { reasons: ['unsubscribe'] });
+            expect(await send('product'), 202);
         });
     });
 
@@ -75,6 +114,7 @@ forEachStore((store) => {
             for (const query of ['?cursor=x', '?cursor=AAAAAAAAAAAAAAAAAAAAAA', `?cursor=${'A'.repeat(361)}`, '?address=x', '?reason=x', '?expired=perhaps', '?limit=0'])
                 assert.equal(expect(await call(tokens.admin, 'GET', query), 400).field, /\?(\w+)/.exec(query)[1], query);
             assert.equal(expect(await call(tokens.admin, 'DELETE'), 400).field, 'address');
+            assert.equal(expect(await call(tokens.admin, 'DELETE', `${remove('a@example.net')}&reason=x`), 400).field, 'reason');
             expect(await call(tokens.member, 'POST', '', { address: 'a@example.net' }), 403, 'forbidden');
         });
     });
@@ -92,7 +132,8 @@ forEachStore((store) => {
             assert.deepEqual((await records('mail.suppress', tokens.admin)).map(({ subject }) => subject), ['one@example.net']);
             // A tenant may lift what stops its own mail, and nothing else.
             expect(await call(tokens.admin, 'DELETE', remove('all@example.net')), 404);
-            expect(await call(tokens.admin, 'DELETE', remove(member.email)), 204);
+            expect(await call(tokens.admin, 'DELETE', remove(member.email)), 409, 'conflict');
+            expect(await call(tokens.admin, 'DELETE', `${remove(member.email)}&reason=complaint`), 204);
             expect(await call(tokens.operator, 'DELETE', remove('one@example.net')), 204);
             assert.deepEqual((await list(tokens.operator)).map(({ address }) => address), ['all@example.net']);
         });
@@ -104,15 +145,20 @@ forEachStore((store) => {
             expect(await send(tokens.admin, addresses.join('\n')), 200);
             expect(await send(tokens.stranger, addresses.slice(0, 11).join('\n')), 200);
             expect(await call(tokens.operator, 'POST', '', { address: 'u05@example.net', scope: 'installation' }), 201);
-            assert.deepEqual((await allItems(server, base, tokens.admin, 5)).map(({ address }) => address), addresses);
+            for (const reason of ['bounce', 'unsubscribe', 'provider', 'complaint'])
+                expect(await call(tokens.admin, 'POST', '', { address: addresses[5], reason }), 201);
+            for (const limit of [1, 2, 3, 5])
+                assert.deepEqual((await allItems(server, base, tokens.admin, limit)).map(({ address }) => address), addresses.flatMap((a, i) => (i === 5 ? Array(5).fill(a) : [a])));
+            assert.deepEqual((await allItems(server, `${base}${remove(addresses[5])}`, tokens.admin, 2)).map(({ reason }) => reason), ['bounce', 'complaint', 'manual', 'provider', 'unsubscribe']);
+            assert.deepEqual((await allItems(server, `${base}?reason=manual`, tokens.admin, 4)).map(({ address }) => address), addresses);
             const all = await allItems(server, base, tokens.operator, 4);
-            assert.equal(all.length, 23 + 11 + 1);
-            assert.equal(new Set(all.map(({ address, tenantId }) => `${address} ${tenantId}`)).size, all.length);
+            assert.equal(all.length, 23 + 4 + 11 + 1);
+            assert.equal(new Set(all.map(({ address, tenantId, reason }) => `${address} ${tenantId} ${reason}`)).size, all.length);
         });
     });
 
     test('a list comes in whole or not at all, and goes out again', async () => {
-        await withPeople(store, async ({ server, admin, tokens, list, send, records }) => {
+        await withPeople(store, async ({ server, admin, tokens, call, list, send, records }) => {
             const bad = expect(await send(tokens.admin, 'address,reason\na@example.net,manual\nnobody,\nb@example.net,dislike\n"c'), 400);
             assert.equal(bad.field, 'body');
             assert.equal(bad.detail, 'line 3: not an address; line 4: not a reason; line 5: a quote is out of place. Nothing was taken.');
@@ -121,7 +167,7 @@ forEachStore((store) => {
             assert.match(many.detail, /; line 20: not an address; and 10 more\. Nothing was taken\.$/);
 
             const until = new Date(Date.now() + 86_400_000).toISOString();
-            const text = `\ufeffreason,address,expires_at,note\r\nbounce,A@example.net,,"said ""no"", twice"\r\n,b@example.net,${until},=1+1\r\n,a@example.net,${until},\r\n`;
+            const text = `\ufeffreason,address,expires_at,note\r\nbounce,A@example.net,,"said ""no"", twice"\r\n,b@example.net,${until},=1+1\r\nbounce,a@example.net,${until},\r\n`;
             assert.deepEqual(expect(await send(tokens.admin, text), 200), { lines: 3, added: 2, existing: 0, duplicates: 1 });
             assert.deepEqual(expect(await send(tokens.admin, text), 200), { lines: 3, added: 0, existing: 2, duplicates: 1 });
             assert.deepEqual((await list(tokens.admin)).map(({ address, reason, note, source, createdBy, expiresAt }) => [address, reason, note, source, createdBy, expiresAt]),
@@ -138,6 +184,13 @@ forEachStore((store) => {
             assert.deepEqual(expect(await send(tokens.stranger, out.body), 200), { lines: 2, added: 2, existing: 0, duplicates: 0 });
             assert.deepEqual((await list(tokens.stranger)).map(({ address, note }) => [address, note]), [['a@example.net', 'said "no", twice'], ['b@example.net', '=1+1']]);
             assert.equal((await records('mail.export')).length, 1);
+
+            // All reasons of an address go out, and come back.
+            for (const reason of ['complaint', 'unsubscribe']) expect(await call(tokens.admin, 'POST', '', { address: 'b@example.net', reason }), 201);
+            const again = await server.api('GET', base, { token: tokens.admin, headers: { accept: 'text/csv' } });
+            assert.deepEqual(expect(await send(tokens.stranger, again.body), 200), { lines: 4, added: 2, existing: 2, duplicates: 0 });
+            const entries = async (token) => (await list(token)).map(({ address, reason, note, expiresAt }) => [address, reason, note, expiresAt]);
+            assert.deepEqual(await entries(tokens.stranger), await entries(tokens.admin));
 
             expect(await server.api('POST', `${base}/import`, { token: tokens.admin, body: '{}' }), 415, 'unsupported_media_type');
             expect(await send(tokens.admin, 'a@example.net', '?scope=installation'), 403, 'forbidden');
