@@ -3,6 +3,7 @@
 
 #include "mail/fixture.h"
 #include "mail/person.h"
+#include "mail/sandbox.h"
 #include "sessions/account.h"
 
 enum { KEEP = 90 };
@@ -161,10 +162,119 @@ static void test_later(void **state)
     assert_int_equal(scene_records(f, "mail.erased"), 2);
 }
 
+/* A message that the sandbox keeps; its id as text. */
+static const char *keep(struct scene *f, const char *to, int64_t at)
+{
+    static char text[UUID_TEXT_SIZE];
+    struct sandbox_message m = {.id = uuid_new(),
+                                .at = at,
+                                .helo = STR("x"),
+                                .from = STR("shop@example.com"),
+                                .to = str_of(to),
+                                .data = STR("Subject: Hello\r\n\r\nHello.\r\n")};
+
+    uuid_format(&m.id, text);
+    assert_done(sandbox_keep(f->node.store, &m, SANDBOX_KEEP));
+    return text;
+}
+
+/* A message of a tenant's that went to the sandbox. */
+static void sent_to_sandbox(struct scene *f, const struct uuid *tenant, const char *address)
+{
+    sent(f, tenant, keep(f, address, clock_now()), address);
+}
+
+static int64_t kept(struct scene *f)
+{
+    return scene_number(f, "SELECT count(*) FROM sandbox_messages");
+}
+
+static int64_t kept_for(struct scene *f, const char *to)
+{
+    return mail_number_of(f, "SELECT count(*) FROM sandbox_messages WHERE recipients = $1", to);
+}
+
+static void test_sandbox(void **state)
+{
+    struct scene *f = *state;
+    struct account_power power = {.actor = &f->actor, .operator_ = true};
+    struct uuid ann = scene_member(f, "ann");
+    struct erasure e = {0};
+
+    sent_to_sandbox(f, &f->tenant, "ann@example.com");
+    sent_to_sandbox(f, &f->tenant, "former@example.com");
+    assert_int_equal(
+        scene_run(f, "UPDATE email_logs SET user_id = $1 WHERE recipient = 'former@example.com'",
+                  PARAMS(P_ID(&ann))),
+        1);
+    sent_to_sandbox(f, &f->other, "ann@example.com");
+    sent_to_sandbox(f, &f->tenant, "bob@example.com");
+    /* By SMTP, of no tenant. */
+    keep(f, "bob@example.com\nAnn@Example.com\neve@example.com", clock_now());
+    keep(f, "joann@example.com", clock_now());
+    keep(f, "ann@example.com.example", clock_now());
+    let_time_pass();
+    ask(f, &f->tenant, &ann, "ann@example.com", ERASURE_OF_TENANT);
+    let_time_pass();
+    keep(f, "ann@example.com", clock_now());
+    assert_int_equal(kept(f), 8);
+    run(f, &e);
+    /* Another tenant's, and one that came later. */
+    assert_int_equal(kept_for(f, "ann@example.com"), 2);
+    assert_int_equal(kept_for(f, "bob@example.com"), 1);
+    assert_int_equal(kept(f), 5);
+    assert_int_equal(told(f, "%\"rows\":3}"), 1);
+
+    /* Who is deleted is taken out as well, though the log has nothing of them any more. */
+    let_time_pass();
+    assert_done(account_delete(f->s, &f->a, &power, &ann, clock_now()));
+    run(f, &e);
+    assert_int_equal(kept_for(f, "ann@example.com"), 1);
+    assert_int_equal(scene_records(f, "mail.erased"), 2);
+    ask(f, &f->tenant, &ann, "ann@example.com", ERASURE_EVERYWHERE);
+    let_time_pass();
+    run(f, &e);
+    assert_int_equal(kept_for(f, "ann@example.com"), 0);
+    assert_int_equal(kept(f), 3);
+}
+
+/* What was still queued is kept by the sandbox when it is sent, and goes then. */
+static void test_sandbox_later(void **state)
+{
+    struct scene *f = *state;
+    struct uuid ann = scene_member(f, "ann"), id = mail_queue(f, "ann@example.com", clock_now());
+    struct erasure e = {0};
+
+    let_time_pass();
+    ask(f, &f->tenant, &ann, "ann@example.com", ERASURE_OF_TENANT);
+    let_time_pass();
+    mail_hand_over(f, &id, keep(f, "ann@example.com", clock_now()), clock_now());
+    run(f, &e);
+    assert_int_equal(kept(f), 0);
+    assert_int_equal(scene_records(f, "mail.erased"), 1);
+}
+
+/* More than one transaction takes. */
+static void test_sandbox_of_many(void **state)
+{
+    struct scene *f = *state;
+    struct uuid ann = scene_member(f, "ann");
+    struct erasure e = {0};
+
+    for (int i = 0; i < ERASURE_BATCH + 5; i++)
+        keep(f, "ann@example.com", clock_now());
+    let_time_pass();
+    ask(f, &f->tenant, &ann, "ann@example.com", ERASURE_OF_TENANT);
+    run(f, &e);
+    assert_int_equal(kept(f), 0);
+    assert_int_equal(told(f, "%\"rows\":205}"), 1);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {SCENE_BOTH(test_asked), SCENE_BOTH(test_deleted),
-                                       SCENE_BOTH(test_later)};
+    const struct CMUnitTest tests[] = {
+        SCENE_BOTH(test_asked),   SCENE_BOTH(test_deleted),       SCENE_BOTH(test_later),
+        SCENE_BOTH(test_sandbox), SCENE_BOTH(test_sandbox_later), SCENE_BOTH(test_sandbox_of_many)};
 
     return FIXTURE_RUN(tests);
 }

@@ -1,6 +1,7 @@
 #include "mail/person.h"
 
 #include "base/fault.h"
+#include "mail/sandbox_person.h"
 
 /*
  * The first rows of the address and of the account, each along an index: an OR of both would have
@@ -146,7 +147,9 @@ static int erase_rows(struct store_txn *t, const struct uuid *ids, size_t n)
     if (r || n == 0)
         return r;
     r = store_exec(t, erase_events_sql, NULL, NO_PARAMS);
-    return r ? r : store_exec(t, erase_logs_sql, NULL, NO_PARAMS);
+    if (r == 0)
+        r = store_exec(t, erase_logs_sql, NULL, NO_PARAMS);
+    return r ? r : sandbox_person_erase_logs(t, ids, n);
 }
 
 int mail_person_erase(struct store_txn *t, const struct mail_person *person, int64_t limit,
@@ -155,7 +158,7 @@ int mail_person_erase(struct store_txn *t, const struct mail_person *person, int
     _cleanup_arena_ struct arena a = arena_init(64 * 1024 * 1024);
     struct uuid *ids = arena_array(&a, (size_t)limit + 1, sizeof *ids);
     size_t n = 0;
-    int64_t waiting = 0;
+    int64_t waiting = 0, kept = 0;
     int r = ids ? store_lock(t, STORE_LOCK_MAIL) : FAULT_MEMORY;
 
     if (r == 0)
@@ -167,7 +170,9 @@ int mail_person_erase(struct store_txn *t, const struct mail_person *person, int
     if (r == 0 && !person->tenant && person->address.n)
         r = store_exec(t, erase_soft_sql, NULL, PARAMS(P_TEXT(person->address)));
     if (r == 0)
-        *ret_rows = (int64_t)n + waiting;
+        r = sandbox_person_erase(t, person, limit, &kept);
+    if (r == 0)
+        *ret_rows = (int64_t)n + waiting + kept;
     return r;
 }
 
@@ -179,7 +184,10 @@ int mail_person_is_left(struct store_txn *t, const struct mail_person *person, b
 
     if (r == 0 && person->address.n)
         r = store_number(t, waiting_left_sql, &waiting, PARAMS(P_WAITING(person, 1)));
+    bool left = rows > 0 || waiting > 0;
+    if (r == 0 && !left)
+        r = sandbox_person_is_left(t, person, &left);
     if (r == 0)
-        *ret_left = rows > 0 || waiting > 0;
+        *ret_left = left;
     return r;
 }

@@ -47,7 +47,8 @@ int mail_event_read(struct store_rows *rows, struct arena *a, size_t limit,
  * subjects and what servers said are emptied. So do as many events of no row that came before, or
  * are of a message that was erased: a bounce may be late. Of no row are those of no tenant, so a
  * tenant's bound leaves them alone unless the message is its own. What is still queued has to be
- * sent first. *ret_rows is 0 when all else is done. Returns 0 or a fault.
+ * sent first. What the sandbox kept of these messages is removed, and what it kept of others to the
+ * address (mail/sandbox_person.h). *ret_rows is 0 when all else is done. Returns 0 or a fault.
  */
 int mail_person_erase(struct store_txn *t, const struct mail_person *person, int64_t limit,
                       int64_t *ret_rows);

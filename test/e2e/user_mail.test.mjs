@@ -4,6 +4,7 @@ import { test } from 'node:test';
 
 import { forEachStore, waitFor, withInstallation } from './harness.mjs';
 import { many, seedEvents, seedMail } from './mail.mjs';
+import { sandboxMessages } from './sending.mjs';
 import { expect, nobody, people, signIn, small, sql } from './support.mjs';
 
 async function withMail(store, use) {
@@ -96,6 +97,24 @@ forEachStore((store) => {
             expect(await mail('DELETE', tokens.operator), 202);
             await waitFor('it is done everywhere', async () => (await left(installation, member.email)) === 0);
             await waitFor('and told', async () => (await records('mail.erased')).length === 2);
+        });
+    });
+
+    test('what the sandbox kept of it goes as well', async () => {
+        await withMail(store, async ({ installation, server, admin, member, tokens, mail }) => {
+            const keptFor = async () => (await sandboxMessages(installation)).map(({ to }) => to.join()).sort();
+            const send = async (to) => {
+                const { id } = expect(await server.api('POST', '/v1/emails', { token: tokens.admin, body: { to, subject: 'Hello', text: 'Hello.\n' } }), 202);
+                await waitFor('it is sent', async () => expect(await server.api('GET', `/v1/emails/${id}`, { token: tokens.admin }), 200).status === 'sent');
+            };
+            await send([member.email, admin.email]);
+            assert.deepEqual(await keptFor(), [member.email, admin.email].sort());
+            expect(await mail('DELETE', tokens.admin), 202);
+            await waitFor('it is gone when they ask', async () => (await keptFor()).join() === admin.email);
+            await send(member.email);
+            assert.equal((await keptFor()).length, 2);
+            expect(await server.api('DELETE', `/v1/users/${member.id}`, { token: tokens.admin }), 204);
+            await waitFor('it is gone with the account', async () => (await keptFor()).join() === admin.email);
         });
     });
 
