@@ -70,7 +70,7 @@ struct mail_event_result {
  *
  * Two events are the same where kind, recipient and feedback_id are; without a feedback_id, where
  * kind, recipient, provider_id and time are. The order in which events come, and whether before or
- * after mail_log_hand_over, makes no difference to the states, counters and suppressions.
+ * after mail_settle, makes no difference to the states, counters and suppressions.
  *
  * A constant number of statements, whatever n is. Takes STORE_LOCK_MAIL first and STORE_LOCK_TRAIL
  * last (where users changed). Returns 0, FAULT_LIMIT for more than MAIL_EVENTS_MAX, or another

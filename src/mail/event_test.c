@@ -38,7 +38,8 @@ static struct mail_event step_event(const struct permuting *p, int step)
 static int step_job(struct store_txn *t, void *arg)
 {
     struct permuting *p = arg;
-    struct mail_handover handover = {p->message, str_of(p->provider), NOW + 500};
+    struct mail_settlement sent = {
+        .state = MAIL_SENT, .provider_id = str_of(p->provider), .at = NOW + 500};
     struct mail_recipient to = {.address = STR("who@example.net")};
     struct mail_message message = {.id = p->message,
                                    .tenant_id = p->f->tenant,
@@ -53,7 +54,7 @@ static int step_job(struct store_txn *t, void *arg)
     for (int i = 0; r == 0 && i < p->n; i++) {
         struct mail_event event = step_event(p, p->order[i]);
         r = p->order[i] == 0
-                ? mail_log_hand_over(t, &handover, 1, NULL)
+                ? mail_settle_message(t, &p->message, "", &sent, NULL)
                 : mail_event_apply(t, &event, 1, &mail_test_policy, NOW, &result, NULL);
     }
     return r;

@@ -40,8 +40,29 @@ struct uuid mail_queue(struct scene *f, const char *address, int64_t now)
     return mail_queue_all(f, &f->tenant, "welcome", &to, 1, now);
 }
 
+static const char queued_sql[] = "SELECT id FROM email_logs WHERE message_id = $1"
+                                 " AND state = 'queued' AND ($2 = '' OR recipient = $2)";
+
+int mail_settle_message(struct store_txn *t, const struct uuid *message_id, const char *recipient,
+                        const struct mail_settlement *what, int64_t *ret_rows)
+{
+    struct mail_settlement items[MAIL_RECIPIENTS_MAX];
+    struct store_rows *rows = NULL;
+    size_t n = 0;
+    int r = store_query(t, queued_sql, &rows, PARAMS(P_ID(message_id), P_TEXT(str_of(recipient))));
+
+    while (r == 0 && n < MAIL_RECIPIENTS_MAX && (r = store_rows_next(rows)) == 1) {
+        items[n] = *what;
+        items[n++].log_id = store_col_id(rows, 0);
+        r = 0;
+    }
+    store_rows_free(rows);
+    return r ? r : mail_settle(t, items, n, ret_rows);
+}
+
 struct handing {
-    struct mail_handover handover;
+    struct uuid message_id;
+    struct mail_settlement what;
     int64_t rows;
 };
 
@@ -49,13 +70,14 @@ static int hand_over_job(struct store_txn *t, void *arg)
 {
     struct handing *h = arg;
 
-    return mail_log_hand_over(t, &h->handover, 1, &h->rows);
+    return mail_settle_message(t, &h->message_id, "", &h->what, &h->rows);
 }
 
 int64_t mail_hand_over(struct scene *f, const struct uuid *message_id, const char *provider_id,
                        int64_t at)
 {
-    struct handing h = {.handover = {*message_id, str_of(provider_id), at}};
+    struct handing h = {
+        *message_id, {.state = MAIL_SENT, .provider_id = str_of(provider_id), .at = at}, 0};
 
     assert_done(store_write(f->node.store, hand_over_job, &h));
     return h.rows;

@@ -8,6 +8,7 @@
 
 #include "mail/event.h"
 #include "mail/log.h"
+#include "mail/settle.h"
 #include "sessions/scene.h"
 
 enum { MAIL_SOFT_LIMIT = 3 };
@@ -17,6 +18,10 @@ extern const struct mail_event_policy mail_test_policy; /* three, a week */
 struct uuid mail_queue(struct scene *f, const char *address, int64_t now);
 struct uuid mail_queue_all(struct scene *f, const struct uuid *tenant, const char *template_name,
                            const struct str *addresses, size_t n, int64_t now);
+
+/* Settles the message's rows that are queued, of one recipient or ("") of all. */
+int mail_settle_message(struct store_txn *t, const struct uuid *message_id, const char *recipient,
+                        const struct mail_settlement *what, int64_t *ret_rows);
 
 /* Returns how many rows were handed over. */
 int64_t mail_hand_over(struct scene *f, const struct uuid *message_id, const char *provider_id,

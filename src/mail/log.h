@@ -45,33 +45,6 @@ struct mail_message {
  */
 int mail_log_create(struct store_txn *t, const struct mail_message *message, int64_t now);
 
-/* A message that the transport has taken. */
-struct mail_handover {
-    struct uuid message_id;
-    struct str provider_id; /* what it will be called in events */
-    int64_t at;
-    struct str recipient; /* empty: all that are still queued */
-};
-
-/*
- * Marks the queued recipients of the messages (each named once) as sent, and takes up the events
- * that came before. *ret_rows (may be NULL): how many rows were queued. Returns 0 or a fault.
- */
-int mail_log_hand_over(struct store_txn *t, const struct mail_handover *messages, size_t n,
-                       int64_t *ret_rows);
-
-/* What will not be handed over any more. */
-struct mail_refusal {
-    struct uuid message_id;
-    struct str recipient;  /* empty: all that are still queued */
-    enum mail_state state; /* MAIL_SUPPRESSED or MAIL_REJECTED */
-    struct str code, detail;
-    int64_t at;
-};
-
-/* Marks queued recipients. *ret_rows (may be NULL): how many. Returns 0 or a fault. */
-int mail_log_refuse(struct store_txn *t, const struct mail_refusal *refusal, int64_t *ret_rows);
-
 struct mail_log_entry {
     struct uuid id, message_id, tenant_id, user_id; /* user_id may be nil */
     struct str provider_id;                         /* empty: not handed over */

@@ -126,7 +126,9 @@ static void test_create(void **state)
 }
 
 struct refusing {
-    struct mail_refusal refusal;
+    struct uuid message_id;
+    const char *recipient;
+    struct mail_settlement what;
     int64_t rows;
 };
 
@@ -134,7 +136,7 @@ static int refuse_job(struct store_txn *t, void *arg)
 {
     struct refusing *r = arg;
 
-    return mail_log_refuse(t, &r->refusal, &r->rows);
+    return mail_settle_message(t, &r->message_id, r->recipient, &r->what, &r->rows);
 }
 
 static void test_refuse(void **state)
@@ -143,14 +145,17 @@ static void test_refuse(void **state)
     const struct str to[] = {STR("a@x.org"), STR("b@x.org"), STR("c@x.org")};
     struct uuid id = mail_queue_all(f, &f->tenant, "t", to, 3, NOW);
     struct refusing r = {
-        .refusal = {id, STR("b@x.org"), MAIL_REJECTED, STR("5.7.1"), STR("550 no"), NOW + 3}};
+        .message_id = id,
+        .recipient = "b@x.org",
+        .what = {
+            .state = MAIL_REJECTED, .code = STR("5.7.1"), .detail = STR("550 no"), .at = NOW + 3}};
 
     assert_done(store_write(f->node.store, refuse_job, &r));
     assert_int_equal(r.rows, 1);
-    r.refusal.recipient = STR("");
-    r.refusal.state = MAIL_SENT;
+    r.recipient = "";
+    r.what.state = MAIL_BOUNCED;
     assert_int_equal(store_write(f->node.store, refuse_job, &r), FAULT_INTERNAL);
-    r.refusal.state = MAIL_SUPPRESSED;
+    r.what.state = MAIL_SUPPRESSED;
     assert_done(store_write(f->node.store, refuse_job, &r));
     assert_int_equal(r.rows, 2);
     assert_int_equal(mail_hand_over(f, &id, "p", NOW), 0);

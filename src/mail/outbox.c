@@ -238,7 +238,7 @@ static struct outbox_turn plan_turn(struct outbox *o, struct outbox_slot **slots
     bool goes_on = !draining && clock_mono() >= o->paused_until;
     return (struct outbox_turn){.node = o->node,
                                 .sandbox = str_eq(str_of(o->transport->kind->name), STR("sandbox")),
-                                .claims = goes_on,
+                                .claims = goes_on ? o->n : 0,
                                 .leaves = !goes_on,
                                 .in_doubt = o->in_doubt,
                                 .now = clock_now(),

@@ -192,7 +192,7 @@ size_t outbox_node_turn(struct outbox_node *n, int64_t now)
     struct outbox_slot *slots[OUTBOX_SCENE_SLOTS];
     struct outbox_turn turn = {.node = n->name,
                                .sandbox = n->sandbox,
-                               .claims = !n->leaves,
+                               .claims = n->leaves ? 0 : OUTBOX_SCENE_SLOTS,
                                .leaves = n->leaves,
                                .in_doubt = n->in_doubt,
                                .now = now,

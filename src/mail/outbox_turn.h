@@ -3,18 +3,14 @@
  * written, and the copies that are handed over next are marked.
  *
  * Rooms: mail. Ownership: a slot owns its bodies until outbox_slot_release. Threads: one at a time.
- *
- * A row of email_outbox waits (lease is '', next_at says until when) or is in flight: its lease is
- * the node's name, a space and the log row's id, and next_at is when nobody answers for it any
- * more. A row that is found so was in flight when its node died: what became of that copy is
- * unknown.
  */
 #ifndef HOLDFAST_MAIL_OUTBOX_TURN_H
 #define HOLDFAST_MAIL_OUTBOX_TURN_H
 
 #include "mail/outbox.h"
+#include "mail/outbox_rows.h"
 
-enum { OUTBOX_SENDERS_MAX = 64, OUTBOX_NODE_SIZE = UUID_TEXT_SIZE, OUTBOX_ERROR_SIZE = 360 };
+enum { OUTBOX_SENDERS_MAX = 64, OUTBOX_ERROR_SIZE = 360 };
 
 /* What became of an attempt up to now, over the recipients. */
 struct outbox_attempt {
@@ -62,17 +58,24 @@ struct outbox_slot {
 struct outbox_turn {
     const char *node;
     bool sandbox;  /* the transport is: what was accepted for another stays where it is */
-    bool claims;   /* whether to begin with further messages */
     bool leaves;   /* whether slots end with their copy */
     bool in_doubt; /* the turn before failed, but may have been committed */
+    size_t claims; /* how many further messages to begin with at most */
     int64_t now, pause_ms;
     struct outbox_slot *const *slots;
     size_t n; /* at most OUTBOX_SENDERS_MAX */
 
+    /* Also where the turn failed: the messages that were due, and the first of them. */
+    size_t ret_due;
+    struct outbox_row ret_first;
     int64_t ret_expired; /* copies that were given up */
 };
 
-/* The job, whose argument is a struct outbox_turn. Returns 0 or a fault. */
+/*
+ * The job, whose argument is a struct outbox_turn. A constant number of statements, however many
+ * slots there are, but for one for each 25 addresses of a tenant that suppressions are looked up
+ * for. Returns 0 or a fault.
+ */
 int outbox_turn_job(struct store_txn *t, void *turn);
 
 /* Once the turn is committed: what was next becomes the task. Says whether there is one. */
