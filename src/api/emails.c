@@ -3,7 +3,7 @@
 #include "api/email_views.h"
 #include "base/fault.h"
 #include "mail/fate.h"
-#include "mail/outbox.h"
+#include "mail/outbox_desk.h"
 
 enum { TEMPLATE_MAX = 100, ENTRY_TEXT = 24 };
 
@@ -150,34 +150,21 @@ static int make_request(struct call *call, struct outbox_request *ret)
     return r;
 }
 
-struct accepting {
+struct looking {
     struct call *call;
-    const struct outbox_request *request;
-    int outcome;
-    struct accepted_view view;
+    struct accepted_view *view;
 };
 
 /* What became of a message that was accepted before; its log may be gone already. */
-static int read_status(struct store_txn *t, struct accepting *a)
+static int read_status(struct store_txn *t, void *arg)
 {
+    struct looking *l = arg;
     struct mail_log_entry *items;
     size_t n = 0;
     int r =
-        mail_log_find_message(t, a->call->arena, &a->request->tenant_id, &a->view.id, &items, &n);
+        mail_log_find_message(t, l->call->arena, &l->call->who.tenant_id, &l->view->id, &items, &n);
 
-    a->view.status = r == 0 ? mail_fate_status(items, n) : STR("unknown");
-    return r < 0 ? r : 0;
-}
-
-static int accept_job(struct store_txn *t, void *arg)
-{
-    struct accepting *a = arg;
-    int r = outbox_accept(t, app_of(a->call)->mail, a->request, a->call->now, &a->view.id);
-
-    a->outcome = r;
-    if (r == OUTBOX_REPEATED)
-        r = read_status(t, a);
-    /* What is suppressed is logged all the same. */
+    l->view->status = r == 0 ? mail_fate_status(items, n) : STR("unknown");
     return r < 0 ? r : 0;
 }
 
@@ -190,34 +177,43 @@ static int refuse_suppressed(struct call *call, const struct uuid *id)
                         "Nothing is sent; why, is logged as the message %s.", text);
 }
 
+/* The same request was here before. */
+static int tell_again(struct call *call, struct accepted_view *view)
+{
+    struct looking l = {call, view};
+    int r = store_read(app_of(call)->store, read_status, &l);
+
+    if (r)
+        return r;
+    if (str_eq(view->status, mail_state_name(MAIL_SUPPRESSED)))
+        return refuse_suppressed(call, &view->id);
+    return call_reply(call, view);
+}
+
 static int post_email(struct call *call)
 {
     struct outbox_request request;
-    struct accepting a = {.call = call, .request = &request};
+    struct accepted_view view = {.status = mail_state_name(MAIL_QUEUED)};
     int r = make_request(call, &request);
 
-    if (r == 0)
-        r = store_write(app_of(call)->store, accept_job, &a);
     if (r)
         return r;
-    switch ((enum outbox_outcome)a.outcome) {
+    r = outbox_submit(app_of(call)->mail, &request, call->now, &view.id);
+    if (r < 0)
+        return r;
+    switch ((enum outbox_outcome)r) {
     case OUTBOX_CONFLICT:
         return call_problem(call, PROBLEM_IDEMPOTENCY_CONFLICT,
                             "The key stands for another request; each request has its own.");
     case OUTBOX_OFF:
         return call_problem(call, PROBLEM_MAIL_OFF, "EMAIL_TRANSPORT is none.");
     case OUTBOX_SUPPRESSED:
-        return refuse_suppressed(call, &a.view.id);
+        return refuse_suppressed(call, &view.id);
     case OUTBOX_REPEATED:
-        if (str_eq(a.view.status, mail_state_name(MAIL_SUPPRESSED)))
-            return refuse_suppressed(call, &a.view.id);
-        break;
-    default:
-        a.view.status = mail_state_name(MAIL_QUEUED);
-        outbox_wake(atomic_load(&app_of(call)->outbox));
-        break;
+        return tell_again(call, &view);
     }
-    return call_reply(call, &a.view);
+    outbox_wake(atomic_load(&app_of(call)->outbox));
+    return call_reply(call, &view);
 }
 
 struct message_view {

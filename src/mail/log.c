@@ -3,10 +3,15 @@
 #include "base/fault.h"
 #include "mail/moves.h"
 
-static const char insert_sql[] =
-    "INSERT INTO email_logs (id, message_id, tenant_id, user_id, recipient, domain, template,"
-    " subject, transport, state, counted, error_code, detail, created_at, state_at)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, '', $12, $12)";
+#define ROW                                                                                        \
+    STORE_INTO("email_logs",                                                                       \
+               "id, message_id, tenant_id, user_id, recipient, domain, template, subject,"         \
+               " transport, state, error_code, created_at, state_at, counted, detail",             \
+               "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15")
+enum { ROW_COLUMNS = 15 };
+
+/* Up to so many rows, statements of their own are fewer round trips. */
+enum { FEW_ROWS = 3 };
 
 #define SELECT_ENTRIES "SELECT " MAIL_LOG_COLUMNS " FROM email_logs l WHERE "
 
@@ -53,16 +58,30 @@ static struct str domain_of(struct str address)
     return at < address.n ? (struct str){address.p + at + 1, address.n - at - 1} : STR("");
 }
 
-static int insert(struct store_txn *t, const struct mail_message *m,
-                  const struct mail_recipient *to, const struct mail_move *move)
+/* A row that is new, and its place in the counters. */
+struct beginning {
+    const struct mail_message *message;
+    const struct mail_recipient *to;
+    struct mail_move move;
+};
+
+static void put_row(const void *rows, size_t i, struct store_param *params)
 {
-    return store_exec(t, insert_sql, NULL,
-                      PARAMS(P_ID(&move->id), P_ID(&m->id), P_ID(&m->tenant_id),
-                             uuid_is_nil(&to->user_id) ? P_NULL : P_ID(&to->user_id),
-                             P_TEXT(to->address), P_TEXT(move->domain), P_TEXT(m->template_name),
-                             P_TEXT(m->subject), P_TEXT(m->transport),
-                             P_TEXT(mail_state_name(to->state)), P_TEXT(to->code),
-                             P_INT(move->created_at)));
+    const struct beginning *b = (const struct beginning *)rows + i;
+    const struct mail_message *m = b->message;
+    const struct mail_recipient *to = b->to;
+    const struct store_param columns[ROW_COLUMNS] = {
+        P_ID(&b->move.id),         P_ID(&m->id),
+        P_ID(&m->tenant_id),       uuid_is_nil(&to->user_id) ? P_NULL : P_ID(&to->user_id),
+        P_TEXT(to->address),       P_TEXT(b->move.domain),
+        P_TEXT(m->template_name),  P_TEXT(m->subject),
+        P_TEXT(m->transport),      P_TEXT(mail_state_name(to->state)),
+        P_TEXT(to->code),          P_INT(b->move.created_at),
+        P_INT(b->move.created_at), P_INT(0),
+        P_TEXT(STR("")),
+    };
+
+    memcpy(params, columns, sizeof columns);
 }
 
 static bool may_begin(const struct mail_recipient *to)
@@ -72,29 +91,72 @@ static bool may_begin(const struct mail_recipient *to)
            domain_of(to->address).n > 0;
 }
 
-int mail_log_create(struct store_txn *t, const struct mail_message *message, int64_t now)
+static int begin(const struct mail_message *m, int64_t now, struct beginning *rows)
 {
-    _cleanup_arena_ struct arena a = arena_init(MAIL_WORK_MAX);
-    struct mail_move items[MAIL_RECIPIENTS_MAX];
-    struct mail_moves moves = {items, message->n};
-    int r = 0;
-
-    if (message->n > MAIL_RECIPIENTS_MAX)
-        return fault_set(FAULT_INTERNAL, "a message to %zu recipients", message->n);
-    for (size_t i = 0; r == 0 && i < message->n; i++) {
-        const struct mail_recipient *to = &message->recipients[i];
+    if (m->n > MAIL_RECIPIENTS_MAX)
+        return fault_set(FAULT_INTERNAL, "a message to %zu recipients", m->n);
+    for (size_t i = 0; i < m->n; i++) {
+        const struct mail_recipient *to = &m->recipients[i];
         if (!may_begin(to))
             return fault_set(FAULT_INTERNAL, "a message cannot begin like this");
-        items[i] = (struct mail_move){.id = uuid_at(now),
-                                      .tenant_id = message->tenant_id,
-                                      .domain = domain_of(to->address),
-                                      .template_name = message->template_name,
-                                      .created_at = now,
-                                      .before = {.state = MAIL_NO_STATE},
-                                      .after = {to->state, false, now, to->code, STR("")}};
-        r = insert(t, message, to, &items[i]);
+        rows[i] = (struct beginning){
+            m,
+            to,
+            {.id = uuid_at(now),
+             .tenant_id = m->tenant_id,
+             .domain = domain_of(to->address),
+             .template_name = m->template_name,
+             .created_at = now,
+             .before = {.state = MAIL_NO_STATE},
+             .after = {to->state, false, now, to->code.p ? to->code : STR(""), STR("")}}};
     }
-    return r ? r : mail_moves_write(t, &a, &moves);
+    return 0;
+}
+
+static int add_rows(struct store_txn *t, const struct beginning *rows, size_t n)
+{
+    struct store_addition addition = {ROW, ROW_COLUMNS, put_row, rows, n};
+    struct store_param params[ROW_COLUMNS];
+    int r = 0;
+
+    if (n > FEW_ROWS)
+        return store_add(t, &addition);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        put_row(rows, i, params);
+        r = store_exec(t, addition.insert, NULL, params, ROW_COLUMNS);
+    }
+    return r;
+}
+
+/* The counters last: whoever changes them next waits until this is committed. */
+static int write_rows(struct store_txn *t, struct arena *a, const struct beginning *rows, size_t n)
+{
+    struct mail_moves moves = {arena_array(a, n + 1, sizeof *moves.items), n};
+    int r = moves.items ? add_rows(t, rows, n) : FAULT_MEMORY;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        moves.items[i] = rows[i].move;
+    return r ? r : mail_moves_write(t, a, &moves);
+}
+
+int mail_log_create_all(struct store_txn *t, const struct mail_message *messages, const int64_t *at,
+                        size_t n)
+{
+    _cleanup_arena_ struct arena a = arena_init(MAIL_WORK_MAX);
+    struct beginning *rows = arena_array(&a, n * MAIL_RECIPIENTS_MAX + 1, sizeof *rows);
+    size_t k = 0;
+    int r = rows ? 0 : FAULT_MEMORY;
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        r = begin(&messages[i], at[i], rows + k);
+        k += messages[i].n;
+    }
+    return r ? r : write_rows(t, &a, rows, k);
+}
+
+int mail_log_create(struct store_txn *t, const struct mail_message *message, int64_t now)
+{
+    return mail_log_create_all(t, message, &now, 1);
 }
 
 static int read_entry(struct store_rows *rows, struct arena *a, struct mail_log_entry *e)

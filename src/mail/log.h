@@ -45,6 +45,10 @@ struct mail_message {
  */
 int mail_log_create(struct store_txn *t, const struct mail_message *message, int64_t now);
 
+/* As above for n messages, the i-th of which is accepted at at[i]: their counters move together. */
+int mail_log_create_all(struct store_txn *t, const struct mail_message *messages, const int64_t *at,
+                        size_t n);
+
 struct mail_log_entry {
     struct uuid id, message_id, tenant_id, user_id; /* user_id may be nil */
     struct str provider_id;                         /* empty: not handed over */

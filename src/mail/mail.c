@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "crypto/init.h"
+#include "mail/outbox_desk.h"
 #include "sessions/sessions.h"
 
 struct mail_event_policy mail_policy(void)
@@ -99,6 +100,8 @@ int mail_new(const struct config *config, struct store *store, struct trail *tra
         r = sender_domain_new(&m->domain);
     if (r == 0)
         r = share_cache_new(&m->shares);
+    if (r == 0)
+        r = outbox_desk_new(m, &m->desk);
     if (r) {
         mail_free(m);
         return r;
@@ -117,6 +120,7 @@ void mail_free(struct mail *m)
     seal_keys_release(&m->seal);
     sender_domain_free(m->domain);
     share_cache_free(m->shares);
+    outbox_desk_free(m->desk);
     mail_watch_release(&m->watch);
     free(m);
 }

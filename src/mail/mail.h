@@ -22,6 +22,8 @@
 #include "store/store.h"
 #include "trail/trail.h"
 
+struct outbox_desk;
+
 enum { MAIL_URL_MAX = 300 /* bytes of PUBLIC_URL, or of what stands for it */ };
 
 struct mail {
@@ -33,7 +35,8 @@ struct mail {
     struct sender_domain *domain;
     struct mail_watch watch;
     struct share_cache *shares;
-    struct intake *intake; /* these two from mail_listen on */
+    struct outbox_desk *desk; /* where mail to send is accepted */
+    struct intake *intake;    /* these two from mail_listen on */
     struct webhook *webhook;
     char public_url[MAIL_URL_MAX + 1]; /* "https://holdfast.example.com": no slash at the end */
 };

@@ -69,6 +69,26 @@ int outbox_check(const struct mail *m, const struct outbox_request *request,
 int outbox_accept(struct store_txn *t, struct mail *m, const struct outbox_request *request,
                   int64_t now, struct uuid *ret_id);
 
+/* One of several requests that are accepted together. */
+struct outbox_acceptance {
+    const struct outbox_request *request;
+    int64_t now;
+    int outcome; /* out: 0 or an enum outbox_outcome */
+    struct uuid id;
+};
+
+enum { OUTBOX_ACCEPT_MAX = 64 };
+
+/*
+ * As outbox_accept for each of n, at most OUTBOX_ACCEPT_MAX, of which a fault befalls all. Several
+ * that have keys come in the order of outbox_compare: so no two transactions wait for each other.
+ */
+int outbox_accept_all(struct store_txn *t, struct mail *m, struct outbox_acceptance *items,
+                      size_t n);
+
+/* By tenant, then by key. */
+int outbox_compare(const struct outbox_request *a, const struct outbox_request *b);
+
 /* Removes at most limit keys that are not known any more. Returns 0 or a fault. */
 int outbox_reap(struct store_txn *t, int64_t now, int64_t limit, int64_t *ret_removed);
 

@@ -17,15 +17,20 @@ static const char reap_sql[] =
     "DELETE FROM email_requests WHERE (tenant_id, request_key) IN (SELECT tenant_id, request_key"
     " FROM email_requests WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
 
-static const char insert_sql[] =
-    "INSERT INTO email_outbox (message_id, tenant_id, transport, body, attempts, next_at, lease,"
-    " lease_until, last_error, created_at) VALUES ($1, $2, $3, $4, 0, $5, '', 0, '', $5)";
+#define ROW                                                                                        \
+    STORE_INTO("email_outbox",                                                                     \
+               "message_id, tenant_id, transport, body, attempts, next_at, lease, lease_until,"    \
+               " last_error, created_at",                                                          \
+               "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10")
+enum { ROW_COLUMNS = 10 };
 
 /* So many addresses go into one statement. */
 enum { USERS_STEP = 25 };
 static const char users_sql[] =
     "SELECT id, email FROM users WHERE tenant_id = $1 AND email IN ($2, $3, $4, $5, $6, $7, $8, $9,"
     " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)";
+
+enum { MEMORY_MAX = 16 * 1024 * 1024 };
 
 static const struct str digest_label = STR_INIT("holdfast mail request v1");
 
@@ -128,106 +133,235 @@ static int take_key(struct store_txn *t, const struct outbox_request *request, i
     return r || taken ? r : find_key(t, request, digest, id);
 }
 
-static int find_users(struct store_txn *t, const struct uuid *tenant, struct mail_recipient *to,
-                      size_t n)
+/* A message that is new. */
+struct draft {
+    struct outbox_acceptance *item;
+    struct mail_recipient to[MAIL_RECIPIENTS_MAX];
+    size_t queued; /* recipients who are not suppressed */
+    struct buf body;
+};
+
+struct accepting {
+    struct store_txn *t;
+    struct mail *m;
+    struct arena a;
+    struct draft *drafts;
+    size_t n;
+};
+
+/* The recipients of some drafts of one tenant, side by side. */
+struct crowd {
+    const struct uuid *tenant_id;
+    int64_t now;
+    struct mail_recipient *to[SUPPRESSION_FIND_MAX];
+    struct str addresses[SUPPRESSION_FIND_MAX];
+    bool security[SUPPRESSION_FIND_MAX];
+    size_t n;
+};
+
+static int find_users(struct store_txn *t, const struct crowd *c, size_t first, size_t n)
 {
     _cleanup_rows_ struct store_rows *rows = NULL;
-    struct store_param params[1 + USERS_STEP] = {P_ID(tenant)};
+    struct store_param params[1 + USERS_STEP] = {P_ID(c->tenant_id)};
     int r;
 
     for (size_t i = 0; i < USERS_STEP; i++)
-        params[1 + i] = P_TEXT(i < n ? to[i].address : STR(""));
+        params[1 + i] = P_TEXT(i < n ? c->addresses[first + i] : STR(""));
     r = store_query(t, users_sql, &rows, params, 1 + USERS_STEP);
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
         r = 0;
-        for (size_t i = 0; i < n; i++)
-            if (str_eq(to[i].address, store_col_text(rows, 1)))
-                to[i].user_id = store_col_id(rows, 0);
+        for (size_t i = first; i < first + n; i++)
+            if (str_eq(c->addresses[i], store_col_text(rows, 1)))
+                c->to[i]->user_id = store_col_id(rows, 0);
     }
     return r;
 }
 
 /* Who they are, and who is not to be written to. */
-static int look_up(struct store_txn *t, const struct outbox_request *request, int64_t now,
-                   struct mail_recipient *to, size_t *ret_queued)
+static int look_up(struct store_txn *t, struct crowd *c)
 {
-    struct suppression_hit hits[MAIL_RECIPIENTS_MAX];
-    bool security = request->purpose == UNSUBSCRIBE_SECURITY;
-    size_t queued = 0;
-    int r = suppression_find(t, &request->tenant_id, request->to, request->n, now, hits);
+    struct suppression_hit hits[SUPPRESSION_FIND_MAX];
+    int r = suppression_find(t, c->tenant_id, c->addresses, c->n, c->now, hits);
 
-    for (size_t i = 0; r == 0 && i < request->n; i++) {
-        bool stopped = suppression_stops(&hits[i], security);
-        to[i] = (struct mail_recipient){.address = request->to[i],
-                                        .state = stopped ? MAIL_SUPPRESSED : MAIL_QUEUED,
-                                        .code = stopped ? suppression_reason_name(hits[i].reason)
-                                                        : STR("")};
-        queued += !stopped;
+    for (size_t i = 0; r == 0 && i < c->n; i++) {
+        bool stopped = suppression_stops(&hits[i], c->security[i]);
+        *c->to[i] = (struct mail_recipient){
+            .address = c->addresses[i],
+            .state = stopped ? MAIL_SUPPRESSED : MAIL_QUEUED,
+            .code = stopped ? suppression_reason_name(hits[i].reason) : STR("")};
     }
-    for (size_t i = 0; r == 0 && i < request->n; i += USERS_STEP)
-        r = find_users(t, &request->tenant_id, to + i,
-                       request->n - i < USERS_STEP ? request->n - i : USERS_STEP);
-    if (r == 0)
-        *ret_queued = queued;
+    for (size_t i = 0; r == 0 && i < c->n; i += USERS_STEP)
+        r = find_users(t, c, i, c->n - i < USERS_STEP ? c->n - i : USERS_STEP);
+    c->n = 0;
     return r;
 }
 
-static int put_into_outbox(struct store_txn *t, const struct mail *m,
-                           const struct outbox_request *request, int64_t now, const struct uuid *id)
+static void join(struct crowd *c, struct draft *d)
 {
-    struct outbox_content content = content_of(request);
-    struct buf body _cleanup_buf_ = buf_init(OUTBOX_BODY_MAX);
-    int r = outbox_content_seal(&m->seal, id, &content, &body);
+    const struct outbox_request *request = d->item->request;
 
-    return r ? r
-             : store_exec(t, insert_sql, NULL,
-                          PARAMS(P_ID(id), P_ID(&request->tenant_id), P_TEXT(transport_name()),
-                                 P_BLOB(body.p, body.n), P_INT(now)));
+    c->tenant_id = &request->tenant_id;
+    c->now = d->item->now;
+    for (size_t i = 0; i < request->n; i++) {
+        c->to[c->n] = &d->to[i];
+        c->addresses[c->n] = request->to[i];
+        c->security[c->n++] = request->purpose == UNSUBSCRIBE_SECURITY;
+    }
 }
 
-static int log_message_of(struct store_txn *t, const struct outbox_request *request,
-                          const struct mail_recipient *to, int64_t now, const struct uuid *id)
+/* In as few statements as neighbours of one tenant allow. */
+static int look_up_all(struct accepting *a)
 {
-    struct mail_message message = {.id = *id,
-                                   .tenant_id = request->tenant_id,
-                                   .template_name = request->template_name,
-                                   .subject = request->subject,
-                                   .transport = transport_name(),
-                                   .recipients = to,
-                                   .n = request->n};
+    struct crowd c = {.n = 0};
+    int r = 0;
 
-    return mail_log_create(t, &message, now);
+    for (size_t i = 0; r == 0 && i < a->n; i++) {
+        const struct outbox_request *next = a->drafts[i].item->request;
+        if (c.n &&
+            (!uuid_eq(c.tenant_id, &next->tenant_id) || c.n + next->n > SUPPRESSION_FIND_MAX))
+            r = look_up(a->t, &c);
+        join(&c, &a->drafts[i]);
+    }
+    if (r == 0 && c.n)
+        r = look_up(a->t, &c);
+    for (size_t i = 0; r == 0 && i < a->n; i++)
+        for (size_t k = 0; k < a->drafts[i].item->request->n; k++)
+            a->drafts[i].queued += a->drafts[i].to[k].state == MAIL_QUEUED;
+    return r;
+}
+
+static void put_row(const void *rows, size_t i, struct store_param *params)
+{
+    const struct draft *d = ((const struct draft *const *)rows)[i];
+    const struct store_param columns[ROW_COLUMNS] = {
+        P_ID(&d->item->id),
+        P_ID(&d->item->request->tenant_id),
+        P_TEXT(transport_name()),
+        P_BLOB(d->body.p, d->body.n),
+        P_INT(0),
+        P_INT(d->item->now),
+        P_TEXT(STR("")),
+        P_INT(0),
+        P_TEXT(STR("")),
+        P_INT(d->item->now),
+    };
+
+    memcpy(params, columns, sizeof columns);
+}
+
+static int put_into_outbox(struct accepting *a)
+{
+    const struct draft **drafts = arena_array(&a->a, a->n + 1, sizeof *drafts);
+    struct store_addition rows = {ROW, ROW_COLUMNS, put_row, drafts, 0};
+    struct store_param params[ROW_COLUMNS];
+    int r = drafts ? 0 : FAULT_MEMORY;
+
+    for (size_t i = 0; r == 0 && i < a->n; i++) {
+        struct draft *d = &a->drafts[i];
+        struct outbox_content content = content_of(d->item->request);
+        if (d->queued == 0)
+            continue;
+        r = outbox_content_seal(&a->m->seal, &d->item->id, &content, &d->body);
+        drafts[rows.n++] = d;
+    }
+    if (r || rows.n != 1)
+        return r ? r : store_add(a->t, &rows);
+    /* Of one a statement of its own is fewer round trips. */
+    put_row(drafts, 0, params);
+    return store_exec(a->t, rows.insert, NULL, params, ROW_COLUMNS);
+}
+
+static int log_all(struct accepting *a)
+{
+    struct mail_message *messages = arena_array(&a->a, a->n + 1, sizeof *messages);
+    int64_t at[OUTBOX_ACCEPT_MAX];
+
+    if (!messages)
+        return FAULT_MEMORY;
+    for (size_t i = 0; i < a->n; i++) {
+        const struct outbox_request *request = a->drafts[i].item->request;
+        at[i] = a->drafts[i].item->now;
+        messages[i] = (struct mail_message){.id = a->drafts[i].item->id,
+                                            .tenant_id = request->tenant_id,
+                                            .template_name = request->template_name,
+                                            .subject = request->subject,
+                                            .transport = transport_name(),
+                                            .recipients = a->drafts[i].to,
+                                            .n = request->n};
+    }
+    return a->n ? mail_log_create_all(a->t, messages, at, a->n) : 0;
+}
+
+/* Whether the request makes a message: then there is a draft of it. */
+static int begin(struct accepting *a, struct outbox_acceptance *item)
+{
+    item->outcome = 0;
+    item->id = uuid_at(item->now);
+    if (item->request->n == 0 || item->request->n > MAIL_RECIPIENTS_MAX)
+        return fault_set(FAULT_INTERNAL, "a message to %zu recipients", item->request->n);
+    int r = take_key(a->t, item->request, item->now, &item->id);
+    if (r == 0)
+        a->drafts[a->n++] = (struct draft){.item = item, .body = buf_init(OUTBOX_BODY_MAX)};
+    else if (r > 0)
+        item->outcome = r;
+    return r < 0 ? r : 0;
+}
+
+static int accept_all(struct accepting *a, struct outbox_acceptance *items, size_t n)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = begin(a, &items[i]);
+    if (r == 0)
+        r = look_up_all(a);
+    if (r == 0)
+        r = put_into_outbox(a);
+    if (r == 0)
+        r = log_all(a);
+    for (size_t i = 0; r == 0 && i < a->n; i++)
+        a->drafts[i].item->outcome = a->drafts[i].queued ? 0 : OUTBOX_SUPPRESSED;
+    return r > 0 ? fault_set(FAULT_STORE, "a message's own id is taken") : r;
+}
+
+int outbox_accept_all(struct store_txn *t, struct mail *m, struct outbox_acceptance *items,
+                      size_t n)
+{
+    struct accepting a = {.t = t, .m = m, .a = arena_init(MEMORY_MAX)};
+    int r = 0;
+
+    if (n > OUTBOX_ACCEPT_MAX)
+        return fault_set(FAULT_INTERNAL, "%zu messages at once", n);
+    for (size_t i = 0; i < n; i++)
+        items[i].outcome = OUTBOX_OFF;
+    if (config_current()->email_transport == EMAIL_NONE)
+        return 0;
+    a.drafts = arena_array(&a.a, n + 1, sizeof *a.drafts);
+    r = a.drafts ? accept_all(&a, items, n) : FAULT_MEMORY;
+    for (size_t i = 0; i < a.n; i++)
+        buf_free(&a.drafts[i].body);
+    arena_free(&a.a);
+    return r;
 }
 
 int outbox_accept(struct store_txn *t, struct mail *m, const struct outbox_request *request,
                   int64_t now, struct uuid *ret_id)
 {
-    struct mail_recipient to[MAIL_RECIPIENTS_MAX];
-    struct uuid id = uuid_at(now);
-    size_t queued = 0;
-    int r;
+    struct outbox_acceptance item = {.request = request, .now = now};
+    int r = outbox_accept_all(t, m, &item, 1);
 
-    if (config_current()->email_transport == EMAIL_NONE)
-        return OUTBOX_OFF;
-    if (request->n == 0 || request->n > MAIL_RECIPIENTS_MAX)
-        return fault_set(FAULT_INTERNAL, "a message to %zu recipients", request->n);
-    r = take_key(t, request, now, &id);
-    if (r) {
-        if (r == OUTBOX_REPEATED)
-            *ret_id = id;
-        return r;
-    }
-    r = look_up(t, request, now, to, &queued);
-    if (r == 0 && queued)
-        r = put_into_outbox(t, m, request, now, &id);
-    if (r == 0)
-        r = log_message_of(t, request, to, now, &id);
-    if (r > 0)
-        return fault_set(FAULT_STORE, "a message's own id is taken");
     if (r)
         return r;
-    *ret_id = id;
-    return queued ? 0 : OUTBOX_SUPPRESSED;
+    if (item.outcome != OUTBOX_CONFLICT && item.outcome != OUTBOX_OFF)
+        *ret_id = item.id;
+    return item.outcome;
+}
+
+int outbox_compare(const struct outbox_request *a, const struct outbox_request *b)
+{
+    int c = memcmp(&a->tenant_id, &b->tenant_id, sizeof a->tenant_id);
+
+    return c ? c : str_compare(a->key, b->key);
 }
 
 int outbox_reap(struct store_txn *t, int64_t now, int64_t limit, int64_t *ret_removed)

@@ -241,6 +241,18 @@ static int counting_bulk(struct store_txn *t, enum store_bulk kind, const struct
     return counted->bulk(t, kind, values, n);
 }
 
+static int counting_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, size_t n)
+{
+    atomic_fetch_add(&statements, 1);
+    return counted->bulk_rows(t, rows, n);
+}
+
+static int counting_add(struct store_txn *t, const struct store_addition *rows)
+{
+    atomic_fetch_add(&statements, 1);
+    return counted->add(t, rows);
+}
+
 void scene_count_statements(struct scene *f)
 {
     static struct store_driver counting;
@@ -254,6 +266,8 @@ void scene_count_statements(struct scene *f)
     counting.query = counting_query;
     counting.run = counting_run;
     counting.bulk = counting_bulk;
+    counting.bulk_rows = counting_bulk_rows;
+    counting.add = counting_add;
     f->node.store->driver = &counting;
 }
 
