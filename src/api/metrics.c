@@ -175,6 +175,8 @@ static void write_outbox(struct outbox *outbox, struct buf *out)
          age > 0 ? (uint64_t)age / CLOCK_SECOND : 0},
         {"holdfast_outbox_in_flight", "gauge", "Copies that this node is handing over.",
          st.in_flight},
+        {"holdfast_outbox_put_aside_total", "counter",
+         "Messages that this node could not work on and put aside.", st.put_aside},
     };
     WRITE_ROWS(out, rows);
     metric_write_head(out, "holdfast_outbox_handovers_total", "counter",

@@ -118,6 +118,7 @@ enum outbox_result {
 
 struct outbox_stats {
     uint64_t handovers[OUTBOX_RESULTS]; /* copies, by this node */
+    uint64_t put_aside;                 /* messages that this node could not work on */
     uint64_t in_flight;                 /* of this node */
     uint64_t waiting;                   /* messages, of all nodes; some seconds old */
     int64_t oldest_at;                  /* when the oldest of them was accepted; 0: none */

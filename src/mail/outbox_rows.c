@@ -6,7 +6,7 @@
 static const char due_sql[] =
     "SELECT message_id, tenant_id, transport, body, attempts, lease, created_at"
     " FROM email_outbox WHERE next_at <= $1 AND ($3 = 0 OR transport = 'sandbox')"
-    " ORDER BY next_at, message_id LIMIT $2";
+    " ORDER BY next_at, message_id LIMIT $2 OFFSET $4";
 
 /*
  * $1 is $2 ids, one behind the other: a list in one parameter costs no round trip of its own.
@@ -66,15 +66,16 @@ static int read_row(struct store_rows *rows, struct outbox_row *row, struct buf 
     return buf_add_str(body, store_col_blob(rows, 3));
 }
 
-int outbox_rows_due(struct store_txn *t, int64_t now, bool sandbox_only, struct outbox_row *rows,
-                    struct buf *const *bodies, size_t n, size_t *ret_n)
+int outbox_rows_due(struct store_txn *t, const struct outbox_due_query *q, struct outbox_row *rows,
+                    struct buf *const *bodies, size_t *ret_n)
 {
     _cleanup_rows_ struct store_rows *found = NULL;
-    int r =
-        store_query(t, due_sql, &found, PARAMS(P_INT(now), P_INT((int64_t)n), P_INT(sandbox_only)));
+    int r = store_query(t, due_sql, &found,
+                        PARAMS(P_INT(q->now), P_INT((int64_t)q->limit), P_INT(q->sandbox_only),
+                               P_INT((int64_t)q->skips)));
 
     *ret_n = 0;
-    while (r == 0 && *ret_n < n && (r = store_rows_next(found)) == 1) {
+    while (r == 0 && *ret_n < q->limit && (r = store_rows_next(found)) == 1) {
         size_t i = (*ret_n)++;
         r = read_row(found, &rows[i], bodies[i]);
     }

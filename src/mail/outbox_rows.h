@@ -31,12 +31,18 @@ void outbox_lease_write(const char *node, const struct uuid *log_id,
 /* The log row that a lease is about. Returns 0, or 1 where it is none. */
 int outbox_lease_read(struct str lease, struct uuid *ret_log_id);
 
+struct outbox_due_query {
+    int64_t now;
+    bool sandbox_only;   /* only what was accepted for the sandbox */
+    size_t skips, limit; /* pass over so many, then take so many at most */
+};
+
 /*
- * The messages that are due at now, those that waited longest first, at most n, with the body of
- * the i-th in *bodies[i]. Where a body does not fit that is a fault, and *ret_n counts its row.
+ * The messages that are due, those that waited longest first, with the body of the i-th in
+ * *bodies[i]. Where a body does not fit that is a fault, and *ret_n counts its row.
  */
-int outbox_rows_due(struct store_txn *t, int64_t now, bool sandbox_only, struct outbox_row *rows,
-                    struct buf *const *bodies, size_t n, size_t *ret_n);
+int outbox_rows_due(struct store_txn *t, const struct outbox_due_query *query,
+                    struct outbox_row *rows, struct buf *const *bodies, size_t *ret_n);
 
 /* A message's recipient who is still queued. */
 struct outbox_recipient {

@@ -174,42 +174,51 @@ void outbox_node_begin(struct outbox_node *n, struct outbox_scene *s)
 {
     struct uuid id = uuid_new();
 
-    *n = (struct outbox_node){.s = s, .store = fixture_node(s->f->base), .pause_ms = 1000};
+    *n = (struct outbox_node){
+        .s = s, .store = fixture_node(s->f->base), .senders = OUTBOX_SCENE_SLOTS, .pause_ms = 1000};
     uuid_format(&id, n->name);
-    for (size_t i = 0; i < OUTBOX_SCENE_SLOTS; i++)
+    for (size_t i = 0; i < OUTBOX_SENDERS_MAX; i++)
         outbox_slot_init(&n->slots[i]);
 }
 
 void outbox_node_end(struct outbox_node *n)
 {
-    for (size_t i = 0; i < OUTBOX_SCENE_SLOTS; i++)
+    for (size_t i = 0; i < OUTBOX_SENDERS_MAX; i++)
         outbox_slot_release(&n->slots[i]);
     store_close(n->store);
 }
 
-size_t outbox_node_turn(struct outbox_node *n, int64_t now)
+size_t outbox_node_try(struct outbox_node *n, int64_t now)
 {
-    struct outbox_slot *slots[OUTBOX_SCENE_SLOTS];
+    struct outbox_slot *slots[OUTBOX_SENDERS_MAX];
     struct outbox_turn turn = {.node = n->name,
                                .sandbox = n->sandbox,
-                               .claims = n->leaves ? 0 : OUTBOX_SCENE_SLOTS,
+                               .claims = n->leaves ? 0 : n->senders,
                                .leaves = n->leaves,
                                .in_doubt = n->in_doubt,
                                .now = now,
                                .pause_ms = n->pause_ms,
                                .slots = slots,
-                               .n = OUTBOX_SCENE_SLOTS};
+                               .n = n->senders};
     size_t working = 0;
 
-    for (size_t i = 0; i < OUTBOX_SCENE_SLOTS; i++)
+    for (size_t i = 0; i < n->senders; i++)
         slots[i] = &n->slots[i];
-    assert_done(store_write(n->store, outbox_turn_job, &turn));
-    for (size_t i = 0; i < OUTBOX_SCENE_SLOTS; i++) {
-        if (slots[i]->state != OUTBOX_SLOT_WORKING)
-            slots[i]->state =
-                outbox_slot_advance(slots[i]) ? OUTBOX_SLOT_WORKING : OUTBOX_SLOT_IDLE;
+    n->outcome = outbox_round(n->store, &turn, &n->aside);
+    for (size_t i = 0; i < n->senders; i++) {
+        if (slots[i]->state == OUTBOX_SLOT_GIVEN)
+            slots[i]->state = OUTBOX_SLOT_WORKING;
         working += slots[i]->state == OUTBOX_SLOT_WORKING;
     }
+    return working;
+}
+
+size_t outbox_node_turn(struct outbox_node *n, int64_t now)
+{
+    size_t working = outbox_node_try(n, now);
+
+    assert_done(n->outcome);
+    assert_int_equal(n->aside, 0);
     return working;
 }
 
@@ -238,7 +247,7 @@ static void work_on(struct outbox_node *n, struct outbox_slot *s, int64_t now)
 
 void outbox_node_work(struct outbox_node *n, int64_t now)
 {
-    for (size_t i = 0; i < OUTBOX_SCENE_SLOTS; i++)
+    for (size_t i = 0; i < n->senders; i++)
         if (n->slots[i].state == OUTBOX_SLOT_WORKING)
             work_on(n, &n->slots[i], now);
 }

@@ -8,7 +8,7 @@
 
 #include "mail/fixture.h"
 #include "mail/outbox.h"
-#include "mail/outbox_turn.h"
+#include "mail/outbox_round.h"
 
 /*
  * The local part of an address says what becomes of mail to it: "no..." 550, "later..." 451,
@@ -48,16 +48,22 @@ struct outbox_node {
     struct outbox_scene *s;
     struct store *store;
     char name[OUTBOX_NODE_SIZE];
-    struct outbox_slot slots[OUTBOX_SCENE_SLOTS];
+    struct outbox_slot slots[OUTBOX_SENDERS_MAX];
+    size_t senders; /* OUTBOX_SCENE_SLOTS, unless a test says otherwise */
     bool sandbox, leaves, in_doubt;
     int64_t pause_ms;
+    int outcome;       /* of the last turn */
+    size_t aside;      /* messages that it put aside */
     char handed[8192]; /* the addresses that it handed over to, each with a space behind */
 };
 
 void outbox_node_begin(struct outbox_node *n, struct outbox_scene *s);
 void outbox_node_end(struct outbox_node *n);
 
-/* One turn. Returns how many slots have a copy to hand over now. */
+/* One turn, which may fail. Returns how many slots have a copy to hand over now. */
+size_t outbox_node_try(struct outbox_node *n, int64_t now);
+
+/* As above; it has to work out as a whole. */
 size_t outbox_node_turn(struct outbox_node *n, int64_t now);
 
 /* Hands over what the slots have, as the addresses say. */

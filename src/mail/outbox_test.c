@@ -1,6 +1,9 @@
 /* What the outbox takes, tries, gives up, and never sends twice; turn by turn. */
 #include "mail/outbox.h"
 
+#include "base/fault.h"
+#include "base/log.h"
+#include "mail/outbox_content.h"
 #include "mail/outbox_scene.h"
 #include "mail/suppression.h"
 
@@ -271,7 +274,7 @@ static void test_lost_commit(void **state)
     assert_int_equal(outbox_node_turn(&n, NOW), 1);
     outbox_node_work(&n, NOW);
     two = outbox_scene_send(s, "z@x.org", NOW);
-    struct outbox_slot before[OUTBOX_SCENE_SLOTS];
+    static struct outbox_slot before[OUTBOX_SENDERS_MAX];
     memcpy(before, n.slots, sizeof before);
     assert_int_equal(outbox_node_turn(&n, NOW), 2); /* marks b and z, and is forgotten */
     for (size_t i = 0; i < OUTBOX_SCENE_SLOTS; i++) {
@@ -351,6 +354,199 @@ static void test_reaped_log(void **state)
     assert_string_equal(n.handed, "a@x.org ");
     assert_int_equal(waiting(s), 0);
     outbox_node_end(&n);
+}
+
+static char many_to[OUTBOX_SENDERS_MAX][40];
+
+static void send_many(struct outbox_scene *s, size_t n, int64_t now)
+{
+    for (size_t i = 0; i < n; i++) {
+        snprintf(many_to[i], sizeof many_to[i], "u%zu@x.org", i);
+        outbox_scene_send(s, many_to[i], now);
+    }
+}
+
+/* Statements of a turn that begins n messages, and of one that ends these and begins n more. */
+static void count_turns(struct outbox_scene *s, size_t n, int64_t ret[2])
+{
+    struct outbox_node *node = calloc(1, sizeof *node);
+
+    assert_non_null(node);
+    outbox_node_begin(node, s);
+    store_close(node->store);
+    node->store = s->f->node.store;
+    node->senders = n;
+    send_many(s, n, NOW);
+    scene_count_statements(s->f);
+    assert_int_equal(outbox_node_turn(node, NOW), n);
+    ret[0] = scene_statements();
+    send_many(s, n, NOW);
+    outbox_node_work(node, NOW);
+    scene_count_statements(s->f);
+    assert_int_equal(outbox_node_turn(node, NOW), n);
+    ret[1] = scene_statements();
+    outbox_node_work(node, NOW);
+    outbox_node_run(node, NOW);
+    assert_int_equal(waiting(s), 0);
+    node->store = fixture_node(s->f->base);
+    outbox_node_end(node);
+    free(node);
+}
+
+/* However many messages a turn is about, it takes as many statements. */
+static void test_statements(void **state)
+{
+    struct outbox_scene *s = *state;
+    int64_t few[2], many[2];
+
+    count_turns(s, 8, few); /* a store's first turn may be taken twice */
+    count_turns(s, 8, few);
+    count_turns(s, 25, many);
+    assert_int_equal(few[0], many[0]);
+    assert_int_equal(few[1], many[1]);
+    assert_in_range(many[1], 1, 20);
+    /* Suppressions are asked about 25 at a time. */
+    count_turns(s, 50, many);
+    assert_int_equal(many[0], few[0] + 1);
+    assert_int_equal(many[1], few[1] + 1);
+    mail_assert_counters(s->f);
+}
+
+static int64_t aside(struct outbox_scene *s)
+{
+    return scene_number(s->f, "SELECT count(*) FROM email_outbox WHERE last_error"
+                              " = '" OUTBOX_ASIDE_ERROR "'");
+}
+
+/* Too large to be read. */
+static void spoil(struct outbox_scene *s, const struct uuid *id)
+{
+    char *body = calloc(1, OUTBOX_BODY_MAX + 1);
+
+    assert_non_null(body);
+    scene_run(s->f, "UPDATE email_outbox SET body = $2 WHERE message_id = $1",
+              PARAMS(P_ID(id), P_BLOB(body, OUTBOX_BODY_MAX + 1)));
+    free(body);
+}
+
+/* A message that cannot be begun holds up no other, and is not tried again at once. */
+static void test_bad_message(void **state)
+{
+    struct outbox_scene *s = *state;
+    struct outbox_node n;
+    struct uuid bad[2], good[5];
+
+    outbox_node_begin(&n, s);
+    n.senders = 8;
+    for (int i = 0; i < 5; i++) {
+        if (i == 0 || i == 3) {
+            bad[i / 3] = outbox_scene_send(s, "bad@x.org", NOW);
+            spoil(s, &bad[i / 3]);
+        }
+        char to[] = {(char)('a' + i), '@', 'x', '.', 'o', 'r', 'g', 0};
+        good[i] = outbox_scene_send(s, to, NOW);
+    }
+    log_configure(LOG_ERROR + 1, LOG_JSON);
+    assert_int_equal(outbox_node_try(&n, NOW), 5);
+    assert_int_equal(n.outcome, 0);
+    assert_int_equal(n.aside, 2);
+    assert_int_equal(aside(s), 2);
+    assert_int_equal(scene_number(s->f, "SELECT count(*) FROM email_outbox WHERE attempts = 1"
+                                        " AND lease = ''"),
+                     2);
+    outbox_node_work(&n, NOW);
+    outbox_node_run(&n, NOW);
+    for (int i = 0; i < 5; i++) {
+        char to[] = {(char)('a' + i), '@', 'x', '.', 'o', 'r', 'g', 0};
+        assert_state(s, &good[i], to, "sent/");
+    }
+    /* Alone it is put aside too, for longer. */
+    int64_t now = next_at(s);
+    assert_int_equal(now, NOW + outbox_delay(1));
+    scene_run(s->f, "DELETE FROM email_outbox WHERE message_id = $1", PARAMS(P_ID(&bad[1])));
+    assert_int_equal(outbox_node_try(&n, now), 0);
+    assert_int_equal(n.aside, 1);
+    assert_int_equal(next_at(s), now + outbox_delay(2));
+    log_configure(LOG_INFO, LOG_AUTO);
+    mail_assert_counters(s->f);
+    outbox_node_end(&n);
+}
+
+/* What became of a copy cannot be written: the others' fates are, and it gets no second copy. */
+static void test_bad_report(void **state)
+{
+    struct outbox_scene *s = *state;
+    struct outbox_node n;
+    struct uuid bad, good[5];
+
+    outbox_node_begin(&n, s);
+    n.senders = 8;
+    outbox_scene_send(s, "first@bad.org", NOW);
+    outbox_node_run(&n, NOW);
+    scene_run(s->f,
+              "CREATE UNIQUE INDEX one_sent ON email_logs (domain) WHERE state = 'sent'"
+              " AND domain = 'bad.org'",
+              NO_PARAMS);
+    bad = outbox_scene_send(s, "second@bad.org", NOW);
+    for (int i = 0; i < 5; i++)
+        good[i] = outbox_scene_send(s, "a@x.org,b@x.org", NOW);
+    assert_int_equal(outbox_node_turn(&n, NOW), 6);
+    outbox_node_work(&n, NOW);
+    log_configure(LOG_ERROR + 1, LOG_JSON);
+    assert_int_equal(outbox_node_try(&n, NOW), 5);
+    log_configure(LOG_INFO, LOG_AUTO);
+    assert_int_equal(n.outcome, 0);
+    assert_int_equal(n.aside, 1);
+    assert_int_equal(aside(s), 1);
+    outbox_node_work(&n, NOW);
+    outbox_node_run(&n, NOW);
+    for (int i = 0; i < 5; i++) {
+        assert_state(s, &good[i], "a@x.org", "sent/");
+        assert_state(s, &good[i], "b@x.org", "sent/");
+    }
+    assert_state(s, &bad, "second@bad.org", "queued/");
+    /* A turn that is in doubt does not let go of it either. */
+    n.in_doubt = true;
+    outbox_node_run(&n, NOW + 1);
+    n.in_doubt = false;
+    outbox_node_run(&n, NOW + OUTBOX_ASIDE_MS - 1);
+    assert_int_equal(waiting(s), 1);
+    n.handed[0] = '\0';
+    outbox_node_run(&n, NOW + OUTBOX_ASIDE_MS);
+    assert_string_equal(n.handed, "");
+    assert_state(s, &bad, "second@bad.org", "rejected/uncertain");
+    assert_int_equal(waiting(s), 0);
+    mail_assert_counters(s->f);
+    outbox_node_end(&n);
+}
+
+/* Where everything fails it is not the rows: nothing is put aside, and all goes on afterwards. */
+static void test_all_fail(void **state)
+{
+    struct outbox_scene *s = *state;
+    struct outbox_node *n = calloc(1, sizeof *n);
+
+    assert_non_null(n);
+    outbox_node_begin(n, s);
+    n->senders = OUTBOX_SENDERS_MAX;
+    send_many(s, OUTBOX_SENDERS_MAX, NOW);
+    assert_int_equal(outbox_node_turn(n, NOW), OUTBOX_SENDERS_MAX);
+    outbox_node_work(n, NOW);
+    scene_run(s->f, "ALTER TABLE email_rollups RENAME TO email_rollups_away", NO_PARAMS);
+    assert_int_equal(outbox_node_try(n, NOW), 0);
+    assert_int_equal(n->outcome, FAULT_STORE);
+    assert_int_equal(n->aside, 0);
+    assert_int_equal(aside(s), 0);
+    scene_run(s->f, "ALTER TABLE email_rollups_away RENAME TO email_rollups", NO_PARAMS);
+    n->handed[0] = '\0';
+    outbox_node_run(n, NOW);
+    assert_string_equal(n->handed, "");
+    assert_int_equal(waiting(s), 0);
+    assert_int_equal(scene_number(s->f, "SELECT count(*) FROM email_logs WHERE state = 'sent'"),
+                     OUTBOX_SENDERS_MAX);
+    mail_assert_counters(s->f);
+    outbox_node_end(n);
+    free(n);
 }
 
 static void test_keys(void **state)
@@ -529,6 +725,10 @@ int main(void)
         OUTBOX_SCENE_BOTH(test_leaving),
         OUTBOX_SCENE_BOTH(test_change_of_transport),
         OUTBOX_SCENE_BOTH(test_reaped_log),
+        OUTBOX_SCENE_BOTH(test_statements),
+        OUTBOX_SCENE_BOTH(test_bad_message),
+        OUTBOX_SCENE_BOTH(test_bad_report),
+        OUTBOX_SCENE_BOTH(test_all_fail),
         OUTBOX_SCENE_BOTH(test_keys),
         OUTBOX_SCENE_BOTH(test_key_of_suppressed),
         OUTBOX_SCENE_BOTH(test_reaping),

@@ -31,7 +31,7 @@ static int settle_doubt(struct store_txn *t, const struct outbox_turn *turn)
 static void add_reports(struct outbox_work *w)
 {
     for (size_t i = 0; i < w->turn->n; i++)
-        if (w->turn->slots[i]->state == OUTBOX_SLOT_REPORTED)
+        if (w->turn->slots[i]->state == OUTBOX_SLOT_REPORTED && !w->turn->slots[i]->left_out)
             w->units[w->n++] = (struct outbox_unit){.slot = w->turn->slots[i]};
 }
 
@@ -53,7 +53,8 @@ static size_t find_places(const struct outbox_work *w, struct outbox_slot **plac
 
     for (size_t i = 0; i < turn->n && n < turn->claims; i++) {
         struct outbox_slot *s = turn->slots[i];
-        if (s->state == OUTBOX_SLOT_WORKING || goes_on(w, s))
+        bool ends = s->state == OUTBOX_SLOT_REPORTED && !s->left_out && !goes_on(w, s);
+        if (s->state != OUTBOX_SLOT_IDLE && !ends)
             continue;
         places[n] = s;
         bodies[n++] = &s->next_body;
@@ -67,11 +68,13 @@ static int add_due(struct outbox_work *w)
     struct outbox_slot *places[OUTBOX_SENDERS_MAX];
     struct buf *bodies[OUTBOX_SENDERS_MAX];
     struct outbox_row *rows = arena_array(&w->a, OUTBOX_SENDERS_MAX, sizeof *rows);
-    size_t n = find_places(w, places, bodies), found = 0;
+    struct outbox_due_query query = {turn->now, turn->sandbox, turn->skips,
+                                     find_places(w, places, bodies)};
+    size_t found = 0;
     int r = rows ? 0 : FAULT_MEMORY;
 
-    if (r == 0 && n)
-        r = outbox_rows_due(w->t, turn->now, turn->sandbox, rows, bodies, n, &found);
+    if (r == 0 && query.limit)
+        r = outbox_rows_due(w->t, &query, rows, bodies, &found);
     turn->ret_due = found;
     if (found)
         turn->ret_first = rows[0];

@@ -38,14 +38,16 @@ struct outbox_report {
 };
 
 enum outbox_slot_state {
-    OUTBOX_SLOT_IDLE,    /* nothing to do */
-    OUTBOX_SLOT_WORKING, /* the sender has it: the turn leaves it alone */
-    OUTBOX_SLOT_REPORTED /* task and report are there */
+    OUTBOX_SLOT_IDLE,     /* nothing to do */
+    OUTBOX_SLOT_WORKING,  /* the sender has it: the turn leaves it alone */
+    OUTBOX_SLOT_REPORTED, /* task and report are there */
+    OUTBOX_SLOT_GIVEN     /* a turn gave it a task, which the sender has not seen yet */
 };
 
 /* A sender's place. The turn reads task and report, and sets next. */
 struct outbox_slot {
     enum outbox_slot_state state;
+    bool left_out; /* of this turn, though it is reported */
     struct outbox_task task;
     struct buf body; /* the task's, sealed */
     struct outbox_report report;
@@ -60,7 +62,8 @@ struct outbox_turn {
     bool sandbox;  /* the transport is: what was accepted for another stays where it is */
     bool leaves;   /* whether slots end with their copy */
     bool in_doubt; /* the turn before failed, but may have been committed */
-    size_t claims; /* how many further messages to begin with at most */
+    size_t claims; /* how many further messages to begin with at most, */
+    size_t skips;  /* and how many of those that are due to pass over first */
     int64_t now, pause_ms;
     struct outbox_slot *const *slots;
     size_t n; /* at most OUTBOX_SENDERS_MAX */
