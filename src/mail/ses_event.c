@@ -49,27 +49,42 @@ static int take_id(struct reading *r, const json_t *object, const char *key, str
     return keep(r->arena, id, ret_id);
 }
 
-/* The text cut at SES_DETAIL_MAX bytes, between two characters. */
-static struct str cut(struct str text)
-{
-    if (text.n <= SES_DETAIL_MAX)
-        return text;
-    text.n = SES_DETAIL_MAX;
-    while (text.n > 0 && ((unsigned char)text.p[text.n] & 0xC0) == 0x80)
-        text.n--;
-    return text;
-}
-
 static struct str text_of(const json_t *value)
 {
     return (struct str){json_string_value(value), json_string_length(value)};
 }
 
-/* A text for people is never a reason to lose an event: what is no string is left out. */
+/* Whether a control character of C0 or C1, or DEL, stands at i; s is UTF-8. */
+static bool is_control(struct str s, size_t i)
+{
+    unsigned char c = (unsigned char)s.p[i];
+
+    return c < 0x20 || c == 0x7F || (c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xA0);
+}
+
+/*
+ * A stranger's text of at most max bytes. It is never a reason to lose an event: what is too long
+ * is cut, controls become spaces, and what is no string is left out.
+ */
+static int take_strange(struct reading *r, const json_t *object, const char *key, size_t max,
+                        struct str *ret_text)
+{
+    struct str text = str_cut(text_of(json_object_get(object, key)), max);
+    char clean[SES_DETAIL_MAX];
+
+    for (size_t i = 0; i < text.n; i++) {
+        bool control = is_control(text, i), two = control && (unsigned char)text.p[i] == 0xC2;
+        clean[i] = control ? ' ' : text.p[i];
+        if (two)
+            clean[++i] = ' ';
+    }
+    return keep(r->arena, str_trim((struct str){clean, text.n}), ret_text);
+}
+
 static int take_detail(struct reading *r, const json_t *object, const char *key,
                        struct str *ret_detail)
 {
-    return keep(r->arena, cut(text_of(json_object_get(object, key))), ret_detail);
+    return take_strange(r, object, key, SES_DETAIL_MAX, ret_detail);
 }
 
 static int take_time(const json_t *object, int64_t *ret_at)
@@ -175,7 +190,9 @@ static int take_types(struct reading *r)
         event->subtype = ses_subtype_of(event->subtype_text);
     } else if (event->kind == SES_COMPLAINT) {
         if ((e = take_word(r, "complaintSubType", &event->subtype_text)) ||
-            (e = take_word(r, "complaintFeedbackType", &event->feedback_text)))
+            /* The recipient's provider has chosen this word. */
+            (e = take_strange(r, r->object, "complaintFeedbackType", SES_WORD_MAX,
+                              &event->feedback_text)))
             return e;
         event->subtype = ses_subtype_of(event->subtype_text);
         event->feedback = ses_feedback_of(event->feedback_text);
@@ -299,7 +316,9 @@ int ses_event_parse(struct str body, struct arena *arena, struct ses_event *ret_
         *ret_event = event;
         return 0;
     }
-    e = strict_json_load(body, &tree);
+    e = strict_json_mend(body, arena, &body);
+    if (!e)
+        e = strict_json_load(body, &tree);
     if (e)
         return e < 0 ? e : SES_EVENT_NOT_JSON;
     e = read_tree(tree, arena, &event);

@@ -99,7 +99,10 @@ struct ses_event {
     struct str feedback_id; /* of bounces and complaints; may be empty */
     int64_t at;             /* when it happened by the provider's clock, ms; 0: it does not say */
     struct str template_name, tenant; /* the message tags "template" and "tenant", or empty */
-    /* smtpResponse, reason, errorMessage or link, whichever the kind has, cut at SES_DETAIL_MAX. */
+    /*
+     * smtpResponse, reason, errorMessage or link, whichever the kind has, cut at SES_DETAIL_MAX.
+     * Neither it nor a diagnostic nor feedback_text holds control characters.
+     */
     struct str detail;
 
     const struct ses_recipient *recipients;

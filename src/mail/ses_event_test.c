@@ -253,7 +253,7 @@ static void test_refused(void **state)
         {"{'bounce':{}}", SES_EVENT_NOT_JSON},
         {"{\"bounce\":{" ONE "},\"bounce\":{" ONE "}}", SES_EVENT_NOT_JSON},
         {"{\"bounce\":{" ONE "," ONE "}}", SES_EVENT_NOT_JSON},
-        {"{\"bounce\":{" ONE ",\"x\":\"\\u0000\"}}", SES_EVENT_NOT_JSON},
+        {"{\"bounce\":{" ONE ",\"x\":\"\\ud83\"}}", SES_EVENT_NOT_JSON},
         {"{\"bounce\":{" ONE ",\"x\":\"\xFF\"}}", SES_EVENT_NOT_JSON},
         {"{\"bounce\":{" ONE ",\"x\":[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]}}", SES_EVENT_NOT_JSON},
         {"{}", SES_EVENT_NO_KIND},
@@ -350,6 +350,59 @@ static void test_diagnostics(void **state)
     assert_int_equal(
         ses_event_parse(with_long(&b, before, SES_DETAIL_MAX, "\"}]}}"), &arena, &event), 0);
     assert_int_equal(event.recipients[0].diagnostic.n, SES_DETAIL_MAX);
+}
+
+/*
+ * A server that refuses mail, and a provider whose user complains, write what they like: whether it
+ * is known that mail does not reach an address, or was not wanted, does not depend on that.
+ */
+static void test_hostile_texts(void **state)
+{
+    static const struct {
+        const char *written, *kept;
+    } cases[] = {
+        {"550 \\u0000no", "550 \xEF\xBF\xBDno"},
+        {"550 \\ud83d no", "550 \xEF\xBF\xBD no"},
+        {"550 \\uDC00\\ud83d", "550 \xEF\xBF\xBD\xEF\xBF\xBD"},
+        {"550 \\ud83d\\ude00", "550 \xF0\x9F\x98\x80"},
+        {"550 \\ud83d\\ud83d\\ude00", "550 \xEF\xBF\xBD\xF0\x9F\x98\x80"},
+        {"550 \\\\u0000 \\\\\\u0000", "550 \\u0000 \\\xEF\xBF\xBD"},
+        {"550 \\u001b]0;x\\u0007\\r\\ny\\u007f", "550  ]0;x   y"},
+        {"550 \\u009b2J \xC2\x9B!", "550   2J   !"},
+    };
+    char json[256];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(json, sizeof json,
+                 "{\"bounce\":{\"bouncedRecipients\":[{\"emailAddress\":\"a@x.example\","
+                 "\"diagnosticCode\":\"%s\"}]}}",
+                 cases[i].written);
+        expect(parsed(json).recipients[0].diagnostic, cases[i].kept);
+    }
+    snprintf(json, sizeof json,
+             "{\"complaint\":{\"complainedRecipients\":[{\"emailAddress\":\"a@x.example\"}],"
+             "\"complaintFeedbackType\":\"%*s\"}}",
+             SES_WORD_MAX + 1, "x");
+    assert_int_equal(parsed(json).feedback, SES_FEEDBACK_NONE);
+    expect(parsed(json).feedback_text, "");
+    snprintf(json, sizeof json,
+             "{\"complaint\":{\"complainedRecipients\":[{\"emailAddress\":\"a@x.example\"}],"
+             "\"complaintFeedbackType\":\"x\\u001b%0*d\"}}",
+             SES_WORD_MAX, 7);
+    assert_int_equal(parsed(json).feedback, SES_FEEDBACK_UNKNOWN);
+    assert_int_equal(parsed(json).feedback_text.n, SES_WORD_MAX);
+    expect((struct str){parsed(json).feedback_text.p, 3}, "x 0");
+    assert_int_equal(parsed("{\"complaint\":{\"complainedRecipients\":[{\"emailAddress\":"
+                            "\"a@x.example\"}],\"complaintFeedbackType\":{}}}")
+                         .feedback,
+                     SES_FEEDBACK_NONE);
+    /* What is an id or an address is refused as before, whatever stands in for the NUL. */
+    assert_int_equal(outcome("{\"bounce\":{" ONE ",\"feedbackId\":\"f\\u0000\"}}"),
+                     SES_EVENT_BAD_MEMBER);
+    assert_int_equal(parsed("{\"bounce\":{\"bouncedRecipients\":[{\"emailAddress\":"
+                            "\"a\\u0000@x.example\"}]}}")
+                         .bad_count,
+                     1);
 }
 
 static void test_statuses(void **state)
@@ -460,6 +513,7 @@ int main(void)
         cmocka_unit_test_teardown(test_refused, tear_down),
         cmocka_unit_test_teardown(test_lengths, tear_down),
         cmocka_unit_test_teardown(test_diagnostics, tear_down),
+        cmocka_unit_test_teardown(test_hostile_texts, tear_down),
         cmocka_unit_test_teardown(test_statuses, tear_down),
         cmocka_unit_test(test_one_bad_of_5000),
         cmocka_unit_test_teardown(test_too_many_recipients, tear_down),

@@ -6,6 +6,7 @@
 #ifndef HOLDFAST_MAIL_STRICT_JSON_H
 #define HOLDFAST_MAIL_STRICT_JSON_H
 
+#include "base/arena.h"
 #include "base/str.h"
 
 #include <jansson.h>
@@ -20,6 +21,13 @@ enum strict_json_outcome { STRICT_JSON_MALFORMED = 1 };
  * STRICT_JSON_MALFORMED or FAULT_MEMORY.
  */
 int strict_json_load(struct str text, json_t **ret_tree);
+
+/*
+ * The text with U+FFFD in place of what no string may hold, NUL and halves of surrogate pairs, each
+ * as its escape: for what quotes strangers, who must not decide whether it can be read. It is the
+ * text itself where there is none. Returns 0 or FAULT_MEMORY.
+ */
+int strict_json_mend(struct str text, struct arena *arena, struct str *ret_text);
 
 /*
  * The string of at most max bytes under key; p is NULL where it is absent or null. Returns 0 or

@@ -194,6 +194,20 @@ forEachStore((store) => {
         });
     });
 
+    test('what a server or a provider writes costs no event', async () => {
+        await withInstallation({ store, env }, async (installation) => {
+            const user = await installation.addUser();
+            const server = await installation.start();
+            const bounced = (diagnostic, feedbackId) => checklistBounce(user.email)
+                .replace(`"${user.email}"`, `"${user.email}", "diagnosticCode": "${diagnostic}"`).replace('feedback-id-123', feedbackId);
+            assert.deepEqual(await take(server, bounce, bounced('550 \\u0000\\ud83d\\u001b[2J\\r\\nno', 'nul')), [1, 0, 1]);
+            assert.deepEqual(await take(server, complaint, checklistComplaint(user.email, 'x'.repeat(65))), [1, 0, 1]);
+            assert.deepEqual(await sql(installation, 'SELECT detail, subtype FROM email_events ORDER BY id'),
+                ['550 \ufffd\ufffd [2J  no|Permanent/Suppressed', `|${'x'.repeat(64)}`]);
+            assert.deepEqual(await sql(installation, 'SELECT reason FROM suppressions'), ['complaint']);
+        });
+    });
+
     test('forgers are told so, are on record, and after a while not listened to', async () => {
         await withInstallation({ store, env: { ...env, SNS_TOPIC_ARNS: 'arn:aws:sns:us-east-1:123456789012:ses-events', EMAIL_WEBHOOK_REFUSALS_PER_MINUTE: '12' } }, async (installation) => {
             const operator = await installation.addUser({ role: 'operator' });
