@@ -13,6 +13,9 @@ struct reading {
     const json_t *object; /* what the kind is described by; NULL where there is none */
     const struct ses_form *form;
     struct ses_event *event;
+    struct str *sent_to; /* the message's recipients, in order */
+    size_t n_sent_to;
+    bool alone; /* it had one */
 };
 
 /* Keeps a text that outlives the tree; NULL stays empty. */
@@ -130,6 +133,62 @@ static bool is_status(struct str s)
            take_digits(s, &i) && i < s.n && s.p[i++] == '.' && take_digits(s, &i) && i == s.n;
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+    const struct str *x = a, *y = b;
+
+    return str_compare(*x, *y);
+}
+
+/* The addresses that the message went to; none where it does not say. */
+static int take_destination(struct reading *r)
+{
+    const json_t *list = json_object_get(r->mail, "destination");
+    size_t size = json_array_size(list);
+
+    if (size > SES_RECIPIENTS_MAX)
+        return SES_EVENT_TOO_LARGE;
+    r->sent_to = arena_array(r->arena, size + 1, sizeof *r->sent_to);
+    if (!r->sent_to)
+        return FAULT_MEMORY;
+    for (size_t i = 0; i < size; i++) {
+        char address[EMAIL_ADDRESS_SIZE];
+        size_t n;
+        if (recipient_parse(text_of(json_array_get(list, i)), address, &n))
+            continue;
+        if (keep(r->arena, (struct str){address, n}, &r->sent_to[r->n_sent_to]))
+            return FAULT_MEMORY;
+        r->n_sent_to++;
+    }
+    qsort(r->sent_to, r->n_sent_to, sizeof *r->sent_to, compare_texts);
+    r->alone = size == 1 && r->n_sent_to == 1;
+    return 0;
+}
+
+/*
+ * Whom an entry is about. A bounce names its recipient by what the receiving server wrote into its
+ * report (Final-Recipient, RFC 3464), which may be anybody. Returns 0, 1 where it names no address,
+ * or FAULT_MEMORY.
+ */
+static int take_address(struct reading *r, struct str typed, struct ses_recipient *ret)
+{
+    char address[EMAIL_ADDRESS_SIZE];
+    size_t n;
+
+    if (r->alone) {
+        ret->address = r->sent_to[0];
+        return 0;
+    }
+    if (recipient_parse(typed, address, &n))
+        return 1;
+    int e = keep(r->arena, (struct str){address, n}, &ret->address);
+    if (e == 0 && r->n_sent_to > 0)
+        ret->foreign =
+            !bsearch(&ret->address, r->sent_to, r->n_sent_to, sizeof *r->sent_to, compare_texts);
+    r->event->foreign_count += ret->foreign;
+    return e;
+}
+
 /* Returns 0, 1 where the entry names no address, or a fault. */
 static int take_recipient(struct reading *r, const json_t *entry, struct ses_recipient *ret)
 {
@@ -137,14 +196,9 @@ static int take_recipient(struct reading *r, const json_t *entry, struct ses_rec
         text_of(json_is_object(entry) ? json_object_get(entry, "emailAddress") : entry);
     struct str status = str_trim(text_of(json_object_get(entry, "status")));
     struct str action = str_trim(text_of(json_object_get(entry, "action")));
-    char address[EMAIL_ADDRESS_SIZE];
-    size_t n;
-    int e;
+    int e = take_address(r, typed, ret);
 
-    if (recipient_parse(typed, address, &n))
-        return 1;
-    if ((e = keep(r->arena, (struct str){address, n}, &ret->address)) ||
-        (e = keep(r->arena, is_status(status) ? status : STR(""), &ret->status)) ||
+    if (e || (e = keep(r->arena, is_status(status) ? status : STR(""), &ret->status)) ||
         (e = keep(r->arena, action.n <= SES_WORD_MAX ? action : STR(""), &ret->action)))
         return e;
     return take_detail(r, entry, "diagnosticCode", &ret->diagnostic);
@@ -162,11 +216,14 @@ static int take_recipients(struct reading *r)
         return SES_EVENT_NO_RECIPIENTS;
     if (n > SES_RECIPIENTS_MAX)
         return SES_EVENT_TOO_LARGE;
+    int e = own ? take_destination(r) : 0;
+    if (e)
+        return e;
     recipients = arena_array(r->arena, n, sizeof *recipients);
     if (!recipients)
         return FAULT_MEMORY;
     for (size_t i = 0; i < n; i++) {
-        int e = take_recipient(r, json_array_get(list, i), &recipients[count]);
+        e = take_recipient(r, json_array_get(list, i), &recipients[count]);
         if (e < 0)
             return e;
         count += e == 0;

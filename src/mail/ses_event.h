@@ -84,6 +84,7 @@ struct ses_recipient {
     struct str status;     /* such as "5.1.1" (RFC 3463, section 2), or empty */
     struct str action;     /* such as "failed" (RFC 3464, section 2.3.3), or empty */
     struct str diagnostic; /* what the other server said, cut at SES_DETAIL_MAX; or empty */
+    bool foreign;          /* the message had several recipients, and this is none of them */
 };
 
 struct ses_event {
@@ -107,7 +108,8 @@ struct ses_event {
 
     const struct ses_recipient *recipients;
     size_t recipient_count;
-    size_t bad_count; /* entries that name no address and were left out */
+    size_t bad_count;     /* entries that name no address and were left out */
+    size_t foreign_count; /* of the recipients */
 };
 
 enum ses_event_outcome {
@@ -122,9 +124,11 @@ enum ses_event_outcome {
 };
 
 /*
- * Reads an event. An entry of the recipients that names no address is counted in bad_count and
- * costs the others nothing; recipient_count may be 0 for that reason, and is for SES_UNKNOWN and
- * SES_SETUP where they name nobody. Returns 0, an enum ses_event_outcome, or FAULT_MEMORY.
+ * Reads an event. Where the message went to one address alone, whatever befell it is that one's,
+ * also where a bounce names another: that name is the receiving server's word. An entry of the
+ * recipients that names no address is counted in bad_count and costs the others nothing;
+ * recipient_count may be 0 for that reason, and is for SES_UNKNOWN and SES_SETUP where they name
+ * nobody. Returns 0, an enum ses_event_outcome, or FAULT_MEMORY.
  */
 int ses_event_parse(struct str body, struct arena *arena, struct ses_event *ret_event);
 

@@ -82,7 +82,10 @@ static void test_bounce(void **state)
     expect(event.recipients[0].status, "5.1.1");
     expect(event.recipients[0].action, "failed");
     expect(event.recipients[0].diagnostic, "smtp; 550 5.1.1 <jane@x.example>... User");
+    assert_true(event.recipients[0].foreign); /* it went to Ann and Ben */
     expect(event.recipients[1].address, "ann@x.example");
+    assert_false(event.recipients[1].foreign);
+    assert_int_equal(event.foreign_count, 1);
     expect(event.recipients[1].status, "");
     expect(event.recipients[1].action, "");
     expect(event.recipients[1].diagnostic, "");
@@ -405,6 +408,42 @@ static void test_hostile_texts(void **state)
                      1);
 }
 
+#define SENT_TO(list) "},\"mail\":{\"destination\":[" list "]}}"
+
+/* Whom a bounce names is the receiving server's word; whom the message went to is the provider's.
+ */
+static void test_whom(void **state)
+{
+    static const struct {
+        const char *names, *sent_to, *address;
+        bool foreign;
+    } cases[] = {
+        {"a@x.example", SENT_TO("\"a@x.example\""), "a@x.example", false},
+        {"A <A@X.example>", SENT_TO("\"a@x.example\",\"b@x.example\""), "a@x.example", false},
+        {"victim@y.example", SENT_TO("\"A <A@x.example>\""), "a@x.example", false},
+        {"no address", SENT_TO("\"a@x.example\""), "a@x.example", false},
+        {"a+tag@x.example", SENT_TO("\"b@x.example\",\"a@x.example\""), "a+tag@x.example", true},
+        {"victim@y.example", SENT_TO("\"a@x.example\",\"no address\""), "victim@y.example", true},
+        {"victim@y.example", SENT_TO("\"no address\""), "victim@y.example", false},
+        {"victim@y.example", SENT_TO(""), "victim@y.example", false},
+        {"victim@y.example", SENT_TO("7"), "victim@y.example", false},
+        {"victim@y.example", "}}", "victim@y.example", false},
+    };
+    char json[256];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(json, sizeof json,
+                 "{\"bounce\":{\"bouncedRecipients\":[{\"emailAddress\":\"%s\"}]%s", cases[i].names,
+                 cases[i].sent_to);
+        struct ses_event event = parsed(json);
+        assert_int_equal(event.recipient_count, 1);
+        expect(event.recipients[0].address, cases[i].address);
+        assert_int_equal(event.recipients[0].foreign, cases[i].foreign);
+        assert_int_equal(event.foreign_count, cases[i].foreign);
+        assert_int_equal(event.bad_count, 0);
+    }
+}
+
 static void test_statuses(void **state)
 {
     static const struct {
@@ -514,6 +553,7 @@ int main(void)
         cmocka_unit_test_teardown(test_lengths, tear_down),
         cmocka_unit_test_teardown(test_diagnostics, tear_down),
         cmocka_unit_test_teardown(test_hostile_texts, tear_down),
+        cmocka_unit_test_teardown(test_whom, tear_down),
         cmocka_unit_test_teardown(test_statuses, tear_down),
         cmocka_unit_test(test_one_bad_of_5000),
         cmocka_unit_test_teardown(test_too_many_recipients, tear_down),

@@ -148,6 +148,12 @@ int ses_intake_events(const struct ses_event *event, struct str body, int64_t no
         events[i].recipient = to->address;
         events[i].code = first_of(to->status, reason_of(event));
         events[i].detail = first_of(to->diagnostic, event->detail);
+        /* On record, as all that comes; but nobody is to be silenced by another's server. */
+        if (to->foreign) {
+            events[i].state = MAIL_NO_STATE;
+            events[i].counted = false;
+            events[i].action = MAIL_ACTION_NONE;
+        }
     }
     *ret_events = events;
     *ret_n = event->recipient_count;

@@ -169,6 +169,26 @@ static void test_kinds(void **state)
     }
 }
 
+/* A server of one recipient cannot have another one silenced. */
+static void test_foreign(void **state)
+{
+    struct scene *s = *state;
+
+    assert_int_equal(convert(s,
+                             "{\"bounce\":{\"bounceType\":\"Permanent\",\"bouncedRecipients\":["
+                             "{\"emailAddress\":\"victim@example.com\"},"
+                             "{\"emailAddress\":\"b@example.com\"}]," TIME ",\"feedbackId\":\"f\"},"
+                             "\"mail\":{\"messageId\":\"m\",\"destination\":"
+                             "[\"a@example.com\",\"b@example.com\"]}}"),
+                     0);
+    assert_int_equal(s->n, 2);
+    assert_text(s->events[0].recipient, "victim@example.com");
+    assert_int_equal(s->events[0].state, MAIL_NO_STATE);
+    assert_false(s->events[0].counted);
+    assert_int_equal(s->events[0].action, MAIL_ACTION_NONE);
+    assert_int_equal(s->events[1].action, MAIL_ACTION_INVALIDATE);
+}
+
 /* What tells nothing to know it again by is known by its body. */
 static void test_without_time(void **state)
 {
@@ -245,6 +265,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bounce, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_complaint, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kinds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_foreign, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_future, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nobody, set_up, tear_down),

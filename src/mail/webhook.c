@@ -164,9 +164,12 @@ static bool fits_path(enum webhook_path path, enum ses_kind kind)
            (path == WEBHOOK_COMPLAINTS && kind == SES_COMPLAINT);
 }
 
-/* Recipients that are no addresses cost the others nothing, but somebody should know. */
+/* Such recipients cost the others nothing, but somebody should know. */
 static void note_unreadable(struct webhook *w, const struct ses_event *event)
 {
+    if (event->foreign_count)
+        log_warn("an event of the kind %s names %zu addresses that its message did not go to",
+                 ses_kind_name(event->kind), event->foreign_count);
     if (event->bad_count == 0)
         return;
     metric_add(&w->unreadable, event->bad_count);

@@ -208,6 +208,29 @@ forEachStore((store) => {
         });
     });
 
+    test('a server that refuses mail speaks for nobody but its recipient', async () => {
+        await withInstallation({ store, env }, async (installation) => {
+            const victim = await installation.addUser();
+            const admin = await installation.addUser({ role: 'admin', tenant: 'Bolt' });
+            const server = await installation.start();
+            const { accessToken: token } = await server.login(admin.email);
+            const { id } = expect(await server.api('POST', '/v1/emails', { token, body: { to: 'mallory@evil.example', subject: 's', text: 't' } }), 202);
+            await settled(server, token, id);
+            const [provider] = await sql(installation, 'SELECT provider_id FROM email_logs');
+            const report = (destination, feedbackId) => ({
+                notificationType: 'Bounce', mail: { messageId: provider, timestamp: new Date().toISOString(), destination },
+                bounce: { bounceType: 'Permanent', bounceSubType: 'General', feedbackId, timestamp: new Date().toISOString(),
+                    bouncedRecipients: [{ emailAddress: victim.email, status: '5.1.1' }] },
+            });
+            assert.deepEqual(await take(server, events, report(['mallory@evil.example', 'other@evil.example'], 'two')), [1, 0, 1]);
+            assert.deepEqual(await sql(installation, 'SELECT address FROM suppressions'), []);
+            assert.deepEqual(await take(server, events, report(['mallory@evil.example'], 'one')), [1, 0, 0]);
+            assert.deepEqual(await sql(installation, 'SELECT address FROM suppressions'), ['mallory@evil.example']);
+            assert.deepEqual(await sql(installation, 'SELECT recipient, state FROM email_logs'), ['mallory@evil.example|bounced']);
+            assert.deepEqual(await sql(installation, `SELECT email_status FROM users WHERE email = '${victim.email}'`), ['ok']);
+        });
+    });
+
     test('forgers are told so, are on record, and after a while not listened to', async () => {
         await withInstallation({ store, env: { ...env, SNS_TOPIC_ARNS: 'arn:aws:sns:us-east-1:123456789012:ses-events', EMAIL_WEBHOOK_REFUSALS_PER_MINUTE: '12' } }, async (installation) => {
             const operator = await installation.addUser({ role: 'operator' });
