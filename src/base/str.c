@@ -156,6 +156,26 @@ static size_t ascii_words(struct str s)
     return i;
 }
 
+size_t str_control_length(struct str s, size_t i)
+{
+    const unsigned char *p = (const unsigned char *)s.p + i;
+    size_t n = s.n - i;
+
+    if (p[0] < 0x20 || p[0] == 0x7F)
+        return 1;
+    if (p[0] == 0xC2 && n > 1 && p[1] < 0xA0)
+        return 2;
+    return p[0] == 0xE2 && n > 2 && p[1] == 0x80 && (p[2] == 0xA8 || p[2] == 0xA9) ? 3 : 0;
+}
+
+bool str_has_control(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (str_control_length(s, i))
+            return true;
+    return false;
+}
+
 bool str_is_utf8(struct str s)
 {
     for (size_t i = ascii_words(s); i < s.n;) {

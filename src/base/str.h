@@ -72,6 +72,16 @@ int str_to_i64(struct str s, int64_t min, int64_t max, int64_t *ret);
 /* Whether s is well-formed UTF-8 (Unicode 15, table 3-7: no surrogates, no overlong forms). */
 bool str_is_utf8(struct str s);
 
+/*
+ * Whether UTF-8 holds what readers may take for the end of a line, or terminals for a command: C0
+ * and C1 controls, DEL, and Unicode's line breaks (U+0085, U+2028, U+2029).
+ */
+bool str_has_control(struct str s);
+
+/* The length of the control, as above, that UTF-8 has at i, which is within it; 0: there is none.
+ */
+size_t str_control_length(struct str s, size_t i);
+
 /* How many code points s holds; s must be UTF-8. */
 size_t str_utf8_length(struct str s);
 

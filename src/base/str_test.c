@@ -137,6 +137,33 @@ static void knows_utf8(void **state)
     assert_int_equal(str_utf8_length(STR("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80")), 4);
 }
 
+static void knows_controls(void **state)
+{
+    const struct str with[] = {STR("a\n"),
+                               STR("\033[2J"),
+                               STR("a\x7F"),
+                               STR("a\0"
+                                   "b"),
+                               STR("\xC2\x80"),
+                               STR("a\xC2\x9Fz"),
+                               STR("\xC2\x85"),
+                               STR("\xE2\x80\xA8"),
+                               STR("a\xE2\x80\xA9"),
+                               STR("\xC2\x9B"
+                                   "2")};
+    const struct str without[] = {STR(""), STR(" ~"), STR("\xC2\xA0"), STR("\xC3\x80"),
+                                  STR("\xE2\x80\xA7\xE2\x80\xAA\xE2\x82\xA8")};
+
+    for (size_t i = 0; i < sizeof with / sizeof *with; i++)
+        assert_true(str_has_control(with[i]));
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        assert_false(str_has_control(without[i]));
+    assert_int_equal(str_control_length(STR("a\n"), 1), 1);
+    assert_int_equal(str_control_length(STR("\xC2\x9B"), 0), 2);
+    assert_int_equal(str_control_length(STR("\xE2\x80\xA8"), 0), 3);
+    assert_int_equal(str_control_length((struct str){"\xE2\x80\xA8", 2}, 0), 0);
+}
+
 static void orders(void **state)
 {
     (void)state;
@@ -160,7 +187,8 @@ static void cuts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(compares),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(knows_controls),
+                                       cmocka_unit_test(compares),
                                        cmocka_unit_test(finds_prefixes_and_suffixes),
                                        cmocka_unit_test(trims),
                                        cmocka_unit_test(splits),

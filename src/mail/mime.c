@@ -37,25 +37,6 @@ refuse(struct mime_problem *problem, enum mime_outcome outcome, const char *form
     return (int)outcome;
 }
 
-/*
- * C0 and C1 controls and Unicode's own line breaks (U+0085, U+2028, U+2029), which readers may take
- * for the end of a line; s is UTF-8.
- */
-static bool has_control(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c < 0x20 || c == 0x7F)
-            return true;
-        if (c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xA0)
-            return true;
-        if (c == 0xE2 && i + 2 < s.n && (unsigned char)s.p[i + 1] == 0x80 &&
-            ((unsigned char)s.p[i + 2] == 0xA8 || (unsigned char)s.p[i + 2] == 0xA9))
-            return true;
-    }
-    return false;
-}
-
 /* The bytes that end a line or a C string are named before anything else is said of a field. */
 static bool has_line_break(struct str s)
 {
@@ -74,7 +55,7 @@ static int check_text(struct str s, size_t max)
         return MIME_LONG;
     if (!str_is_utf8(s))
         return MIME_NOT_UTF8;
-    return has_control(s) ? MIME_CONTROL : 0;
+    return str_has_control(s) ? MIME_CONTROL : 0;
 }
 
 /* index: of a list, or -1. */

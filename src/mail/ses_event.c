@@ -57,14 +57,6 @@ static struct str text_of(const json_t *value)
     return (struct str){json_string_value(value), json_string_length(value)};
 }
 
-/* Whether a control character of C0 or C1, or DEL, stands at i; s is UTF-8. */
-static bool is_control(struct str s, size_t i)
-{
-    unsigned char c = (unsigned char)s.p[i];
-
-    return c < 0x20 || c == 0x7F || (c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xA0);
-}
-
 /*
  * A stranger's text of at most max bytes. It is never a reason to lose an event: what is too long
  * is cut, controls become spaces, and what is no string is left out.
@@ -75,11 +67,10 @@ static int take_strange(struct reading *r, const json_t *object, const char *key
     struct str text = str_cut(text_of(json_object_get(object, key)), max);
     char clean[SES_DETAIL_MAX];
 
-    for (size_t i = 0; i < text.n; i++) {
-        bool control = is_control(text, i), two = control && (unsigned char)text.p[i] == 0xC2;
-        clean[i] = control ? ' ' : text.p[i];
-        if (two)
-            clean[++i] = ' ';
+    for (size_t i = 0, n; i < text.n; i += n) {
+        size_t control = str_control_length(text, i);
+        n = control ? control : 1;
+        memset(clean + i, control ? ' ' : text.p[i], n);
     }
     return keep(r->arena, str_trim((struct str){clean, text.n}), ret_text);
 }
