@@ -27,7 +27,9 @@ static const struct field email_fields[] = {
     {"html", FIELD_STR, 0, offsetof(struct email_body, html), 1, MIME_BODY_MAX, NULL, NULL,
      "The message as HTML."},
     {"template", FIELD_STR, 0, offsetof(struct email_body, template_name), 1, TEMPLATE_MAX, NULL,
-     NULL, "What kind of message it is, such as welcome: figures are told apart by it."},
+     NULL,
+     "What kind of message it is, such as welcome: figures are told apart by it. Without control "
+     "characters."},
     {"idempotencyKey", FIELD_STR, 0, offsetof(struct email_body, key), 1, OUTBOX_KEY_MAX, NULL,
      NULL,
      "The same request under the same key, within four days, makes no second message; so does the "
@@ -113,10 +115,13 @@ static int take_key(struct call *call, struct str in_body, struct str *ret)
     return 0;
 }
 
-/* Whether it can be written as a message. */
+/* Whether it can be written as a message. The template is shown in tables and in terminals. */
 static int check(struct call *call, const struct outbox_request *request)
 {
     struct mime_problem problem;
+
+    if (str_has_control(request->template_name))
+        return call_problem_field(call, "template", "This %s.", mime_outcome_text(MIME_CONTROL));
     int r = outbox_check(app_of(call)->mail, request, &problem);
 
     if (r <= 0)

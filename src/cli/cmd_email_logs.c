@@ -45,13 +45,6 @@ static int take_filters(struct listing *l)
     return exit_code ? exit_code : email_verb_time(&l->v, "until", &l->query.until);
 }
 
-/* What came from outside may move a terminal's cursor: it is not shown as it is. */
-static void add_printable(struct buf *out, struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        buf_add_char(out, (unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f ? '?' : s.p[i]);
-}
-
 static void print_line(const struct mail_log_entry *e, struct buf *out)
 {
     char at[CLOCK_TEXT_SIZE];
@@ -60,10 +53,10 @@ static void print_line(const struct mail_log_entry *e, struct buf *out)
     buf_printf(out, "%s  %-10.*s  %-32.*s", at, STR_ARG(mail_state_name(e->mark.state)),
                STR_ARG(e->recipient));
     buf_add_str(out, STR("  "));
-    add_printable(out, e->subject);
+    email_verb_add(out, e->subject);
     if (e->mark.code.n) {
         buf_add_str(out, STR("  ["));
-        add_printable(out, e->mark.code);
+        email_verb_add(out, e->mark.code);
         buf_add_char(out, ']');
     }
     buf_add_char(out, '\n');

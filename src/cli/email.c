@@ -96,6 +96,15 @@ int email_verb_window(const struct email_verb *v, struct mail_window *ret_window
     return exit_code;
 }
 
+void email_verb_add(struct buf *out, struct str text)
+{
+    for (size_t i = 0, n; i < text.n; i += n) {
+        size_t control = str_control_length(text, i);
+        n = control ? control : 1;
+        buf_add_char(out, control ? '?' : text.p[i]);
+    }
+}
+
 int email_verb_print(const struct buf *out)
 {
     if (buf_fault(out))

@@ -30,6 +30,9 @@ int email_verb_address(struct email_verb *v, const char *text, struct str *ret);
 int email_verb_window(const struct email_verb *v, struct mail_window *ret_window,
                       int64_t *ret_bucket);
 
+/* Adds what came from outside, which may be commands to a terminal: '?' for each control. */
+void email_verb_add(struct buf *out, struct str text);
+
 /* Writes text to standard output. Returns EXIT_DONE, or EXIT_FAILED after saying why. */
 int email_verb_print(const struct buf *out);
 

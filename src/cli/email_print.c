@@ -72,8 +72,11 @@ void email_health_print(struct arena *a, const struct email_health *h, struct bu
         out->fault = r;
         return;
     }
-    for (size_t i = 0; i < todo.n; i++)
-        buf_printf(out, "%s- %.*s\n", i ? "" : "\n", STR_ARG(todo.items[i]));
+    for (size_t i = 0; i < todo.n; i++) {
+        buf_add_str(out, i ? STR("- ") : STR("\n- "));
+        email_verb_add(out, todo.items[i]);
+        buf_add_char(out, '\n');
+    }
 }
 
 static void print_head(struct buf *out, const char *title)
@@ -82,21 +85,30 @@ static void print_head(struct buf *out, const char *title)
                "delivered", "bounced", "bounce", "complaint", "delivery");
 }
 
+/* A name, cut or filled up with spaces to the width of its column. */
+static void print_name(struct buf *out, struct str name)
+{
+    size_t before = out->n;
+
+    email_verb_add(out, str_cut(name, NAME_WIDTH));
+    buf_printf(out, "%*s", NAME_WIDTH - (int)(out->n - before), "");
+}
+
 static void print_counts(struct buf *out, struct str name, const struct mail_counts *c,
                          bool deliveries_known)
 {
     struct mail_health h = mail_health_of(c, deliveries_known, &mail_thresholds_default);
     int64_t sent = mail_counts_sent(c);
     char bounce[RATE_SIZE], complaint[RATE_SIZE], delivery[RATE_SIZE];
-    struct str shown = str_cut(name, NAME_WIDTH);
     long long all = sent + c->in[MAIL_QUEUED] + c->in[MAIL_REJECTED] + c->in[MAIL_SUPPRESSED];
 
     format_rate(h.bounce, bounce);
     format_rate(h.complaint, complaint);
     format_rate(h.delivery, delivery);
-    buf_printf(out, "%-*.*s %9lld %9lld %9lld %8lld %8s %9s %9s\n", NAME_WIDTH, (int)shown.n,
-               shown.p, all, (long long)sent, (long long)mail_counts_delivered(c),
-               (long long)c->in[MAIL_BOUNCED], bounce, complaint, delivery);
+    print_name(out, name);
+    buf_printf(out, " %9lld %9lld %9lld %8lld %8s %9s %9s\n", all, (long long)sent,
+               (long long)mail_counts_delivered(c), (long long)c->in[MAIL_BOUNCED], bounce,
+               complaint, delivery);
 }
 
 void email_figures_print(const struct email_figures *f, struct buf *out)
@@ -122,7 +134,8 @@ void email_figures_print(const struct email_figures *f, struct buf *out)
                      &f->shares[i].counts, f->deliveries_known);
     if (f->n_errors)
         buf_printf(out, "\n%-*s %9s\n", NAME_WIDTH, "Error", "messages");
-    for (size_t i = 0; i < f->n_errors; i++)
-        buf_printf(out, "%-*.*s %9lld\n", NAME_WIDTH, STR_ARG(f->errors[i].code),
-                   (long long)f->errors[i].n);
+    for (size_t i = 0; i < f->n_errors; i++) {
+        print_name(out, f->errors[i].code);
+        buf_printf(out, " %9lld\n", (long long)f->errors[i].n);
+    }
 }

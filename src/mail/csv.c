@@ -28,9 +28,16 @@ static void end_cell(struct csv_reader *r)
     r->at = CSV_START;
 }
 
+/* What makes a spreadsheet read a cell as one; some take the signs of full width for the others. */
 static bool is_formula(struct str cell)
 {
-    return cell.n > 0 && memchr("=+-@\t\r", cell.p[0], 6);
+    static const struct str wide[] = {STR_INIT("\uFF1D"), STR_INIT("\uFF0B"), STR_INIT("\uFF0D"),
+                                      STR_INIT("\uFF20")};
+
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        if (str_has_prefix(cell, wide[i]))
+            return true;
+    return cell.n > 0 && memchr("=+-@\t\r\n", cell.p[0], 7);
 }
 
 /* Without the apostrophe that csv_add_cell puts in front. */

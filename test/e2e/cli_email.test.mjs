@@ -87,9 +87,22 @@ forEachStore((store) => {
             assert.deepEqual(jsonLines((await run(0, 'logs', '--json', '--status', 'bounced')).stdout).map(({ id }) => id), [bounced.id]);
             assert.equal((await run(0, 'logs', '--limit', '1')).stdout.split('\n').length, 2);
             assert.equal((await run(0, 'logs', '--recipient', 'B@one.example', '--since', new Date(hour).toISOString(), '--until', new Date(hour + 1).toISOString())).stdout, '');
-            await seed(many(1100, { tenantId: admin.tenantId, at: hour - 1 }));
+
+            // What older rows may hold is no command to a terminal, nor to a spreadsheet.
+            await seed(many(100, { tenantId: stranger.tenantId, state: 'bounced', code: '5\u009b2J', template: '\n=1+\u001b]0;x\u0007' }));
+            const shown = await run(0, 'metrics', '--group-by', 'template');
+            assert.match(shown.stdout, /^\?=1\+\?\]0;x\? +100 +100 /m);
+            assert.match(shown.stdout, /^5\?2J +100$/m);
+            const advice = (await run(1, 'health')).stdout;
+            assert.match(advice, /Templates: \?=1\+\?\]0;x\? \(100 of 100\), welcome .* Errors: 5\?2J \(100\)/);
+            for (const text of [shown.stdout, advice]) assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+            await seed([...['\n=1', '\uff1d1', '\uff0b1', '\uff0d1', '\uff201', '\t1', '\r1', '-1'].map((subject) => ({ tenantId: admin.tenantId, to: 'd@one.example', subject, at: hour - 2 }))]);
+            const cells = (await run(0, 'logs', '--csv', '--recipient', 'd@one.example')).stdout.match(/"'[^"]*"/g);
+            assert.deepEqual(cells.sort(), ["'\t1", "'\n=1", "'\r1", "'-1", "'\uff0b1", "'\uff0d1", "'\uff1d1", "'\uff201"].map((text) => `"${text}"`).sort());
+
+            await seed(many(992, { tenantId: admin.tenantId, at: hour - 1 }));
             const csv = (await run(0, 'logs', '--csv')).stdout.trimEnd().split('\r\n');
-            assert.equal(csv.length, 1104);
+            assert.equal(csv.length, 1104); // the first, 3, 100, 8 and 992
             assert.equal(new Set(csv).size, csv.length);
             assert.ok(csv.some((line) => line.includes(`"'=1+1"`)));
             assert.equal((await run(0, 'logs', '--csv', '--limit', '700')).stdout.trimEnd().split('\r\n').length, 701);

@@ -96,7 +96,9 @@ forEachStore((store) => {
                 ['to', { to: Array.from({ length: 51 }, (_, i) => `a${i}@example.com`) }],
                 ['subject', { subject: '' }], ['subject', { subject: undefined }], ['subject', { subject: 'a\r\nBcc: eve@example.com' }],
                 ['subject', { subject: 'ä'.repeat(251) }], ['text', { text: undefined }], ['text', { text: '' }],
-                ['template', { template: 'x'.repeat(101) }], ['purpose', { purpose: 'fun' }], ['bcc', { bcc: 'eve@example.com' }],
+                ['template', { template: 'x'.repeat(101) }], ['template', { template: 'a\u001b]0;b\u0007' }],
+                ['template', { template: '\n=1+1' }], ['template', { template: 'a\u009b2J' }], ['template', { template: 'a\u2028b' }],
+                ['purpose', { purpose: 'fun' }], ['bcc', { bcc: 'eve@example.com' }],
                 ['idempotencyKey', { idempotencyKey: 'x'.repeat(201) }], ['idempotencyKey', { idempotencyKey: 'a\nb' }],
             ];
             for (const [field, body] of wrong) {
