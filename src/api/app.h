@@ -9,7 +9,16 @@
 #include "mail/outbox.h"
 #include "sessions/sessions.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
+
+/* Streams that hold a worker for as long as they last, by whose they are. */
+enum { API_EXPORTS_MAX = 128 };
+struct api_exports {
+    pthread_mutex_t lock; /* made by the server */
+    struct uuid tenants[API_EXPORTS_MAX];
+    size_t n;
+};
 
 struct app {
     struct store *store;
@@ -20,8 +29,8 @@ struct app {
     struct dispatch *dispatch;
     _Atomic(struct http_engine *) engine; /* NULL until it serves, and while it ends */
     atomic_bool draining;                 /* SIGTERM has come: /ready says so */
-    atomic_int exports;                   /* streams that hold a worker for as long as they last */
-    struct str openapi;                   /* the document, made at start */
+    struct api_exports exports;
+    struct str openapi; /* the document, made at start */
 };
 
 static inline struct app *app_of(const struct call *call)
@@ -92,8 +101,8 @@ bool api_wants(const struct call *call, const char *media_type);
 
 /*
  * An export: a stream that may be larger than memory, and a worker for as long as a slow client
- * takes, so never more than a quarter of them. begin returns 0 or PROBLEM_UNAVAILABLE; after 0
- * comes end.
+ * takes, so never more than a quarter of them, and half of those for one tenant. begin returns 0 or
+ * PROBLEM_UNAVAILABLE; after 0 comes end.
  */
 int api_export_begin(struct call *call);
 void api_export_end(struct call *call);

@@ -59,21 +59,45 @@ bool api_wants(const struct call *call, const char *media_type)
     return str_has_prefix_ci(accept, str_of(media_type));
 }
 
+/* Under the lock. Returns whether there was a place. */
+static bool take_place(struct api_exports *e, const struct uuid *tenant, size_t most)
+{
+    size_t own = 0;
+
+    for (size_t i = 0; i < e->n; i++)
+        own += uuid_eq(&e->tenants[i], tenant);
+    if (e->n >= most || own >= (most + 1) / 2)
+        return false;
+    e->tenants[e->n++] = *tenant;
+    return true;
+}
+
 int api_export_begin(struct call *call)
 {
-    struct app *app = app_of(call);
-    int most = (int)(config_current()->worker_threads + 3) / 4;
+    struct api_exports *e = &app_of(call)->exports;
+    size_t most = (size_t)(config_current()->worker_threads + 3) / 4;
 
-    if (atomic_fetch_add(&app->exports, 1) < most)
+    pthread_mutex_lock(&e->lock);
+    bool taken =
+        take_place(e, &call->who.tenant_id, most < API_EXPORTS_MAX ? most : API_EXPORTS_MAX);
+    pthread_mutex_unlock(&e->lock);
+    if (taken)
         return 0;
-    atomic_fetch_sub(&app->exports, 1);
     http_reply_header(call->reply, "Retry-After", STR("10"));
     return call_problem(call, PROBLEM_UNAVAILABLE, "Too many exports are under way.");
 }
 
 void api_export_end(struct call *call)
 {
-    atomic_fetch_sub(&app_of(call)->exports, 1);
+    struct api_exports *e = &app_of(call)->exports;
+    size_t i = 0;
+
+    pthread_mutex_lock(&e->lock);
+    while (i < e->n && !uuid_eq(&e->tenants[i], &call->who.tenant_id))
+        i++;
+    if (i < e->n)
+        e->tenants[i] = e->tenants[--e->n];
+    pthread_mutex_unlock(&e->lock);
 }
 
 int api_export_head(struct call *call, const struct trail_event *event, const char *file,

@@ -128,7 +128,7 @@ static int refuse(struct call *call, const struct suppression_import *import)
     return call->problem_detail.p ? PROBLEM_INVALID_FIELD : FAULT_MEMORY;
 }
 
-/* Returns 0, PROBLEM_TOO_LARGE or a fault. */
+/* Returns 0, PROBLEM_TOO_LARGE, PROBLEM_TIMEOUT or a fault. */
 static int read_body(struct call *call, struct suppression_import *import)
 {
     char piece[PIECE];
@@ -141,6 +141,9 @@ static int read_body(struct call *call, struct suppression_import *import)
     if (r == 0 && n == FAULT_LIMIT)
         return call_problem(call, PROBLEM_TOO_LARGE, "A list has at most %d bytes.",
                             SUPPRESSION_IMPORT_BYTES);
+    /* Who is gone reads no answer; who is too slow is told so, and neither is our fault. */
+    if (r == 0 && n == FAULT_IO)
+        return call_problem(call, PROBLEM_TIMEOUT, "The list broke off, or came too slowly.");
     if (r == 0 && n < 0)
         return (int)n;
     return r ? r : suppression_import_finish(import);

@@ -57,6 +57,7 @@ static int start_app(struct server *server)
     struct app *app = &server->app;
     struct feed_listener listener = {.context = session->sessions, .user_changed = user_changed};
 
+    pthread_mutex_init(&app->exports.lock, NULL);
     api_tables_init();
     app->store = session->store;
     app->trail = session->trail;
