@@ -18,7 +18,8 @@
  *     epochs, and refuses whose password was verified before.
  *  3. So sessions that began after now (while this ran, or by a clock that is ahead) are all there,
  *     and are ended by an epoch of their own. There are few, and ids ascend with time: only those
- *     families are read.
+ *     families are read. Where there are more than users in the chunk, as this node's clock is far
+ *     behind, theirs are.
  *
  * Others may have ended the same sessions since step 1. Each of them leaves an entry in the feed
  * behind the same lock. Where it was another mass revocation, this one begins again, with the lock
