@@ -286,14 +286,11 @@ static int suppress_job(struct store_txn *t, void *arg)
                                    .n = s->n};
 
     if (s->queued)
-        return mail_log_refuse(t,
-                               &(struct mail_refusal){.message_id = *s->queued,
-                                                      .recipient = STR(""),
-                                                      .state = MAIL_SUPPRESSED,
-                                                      .code = STR("manual"),
-                                                      .detail = STR(""),
-                                                      .at = NOW},
-                               NULL);
+        return mail_settle_message(
+            t, s->queued, "",
+            &(struct mail_settlement){
+                .state = MAIL_SUPPRESSED, .code = STR("manual"), .detail = STR(""), .at = NOW},
+            NULL);
     for (size_t i = 0; i < s->n; i++)
         to[i] = (struct mail_recipient){
             .address = addresses[i], .state = MAIL_SUPPRESSED, .code = STR("manual")};
