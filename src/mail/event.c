@@ -5,6 +5,8 @@
 #include "mail/log.h"
 #include "mail/moves.h"
 
+enum { KEY_TIME = 6 /* bytes of a time in ms */ };
+
 /*
  * In the order of the digests, so that batches which share events wait for each other and do not
  * lock each other out, though STORE_LOCK_MAIL forbids that already.
@@ -26,6 +28,17 @@ static const char first_sql[] =
     "INSERT INTO email_firsts (kind, received_at) VALUES ('delivery', $1)"
     " ON CONFLICT (kind) DO NOTHING";
 
+/*
+ * What is told without a feedback_id, such as deliveries, is most of what comes, and is of the
+ * present: with the time in front such keys are written one behind the other at the end of their
+ * index, where each of a batch would dirty a page of its own.
+ */
+static void put_time(int64_t at, uint8_t digest[SHA256_SIZE])
+{
+    for (int i = 0; i < KEY_TIME; i++)
+        digest[i] = (uint8_t)(at >> (8 * (KEY_TIME - 1 - i)));
+}
+
 /* The parts hold no NUL, so with one behind each they are told apart. */
 static int digest_of(const struct mail_event *e, uint8_t ret_digest[SHA256_SIZE])
 {
@@ -44,8 +57,11 @@ static int digest_of(const struct mail_event *e, uint8_t ret_digest[SHA256_SIZE]
         {(const char *)&at, feedback ? 0 : sizeof at},
     };
 
-    return sha256_parts(STR("holdfast mail event v1"), parts, sizeof parts / sizeof *parts,
-                        ret_digest);
+    int r = sha256_parts(STR("holdfast mail event v1"), parts, sizeof parts / sizeof *parts,
+                         ret_digest);
+    if (r == 0 && !feedback)
+        put_time(e->at, ret_digest);
+    return r;
 }
 
 static int compare_items(const void *a, const void *b)

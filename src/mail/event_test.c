@@ -1,6 +1,8 @@
 /* The order of events and of their logging makes no difference, and nothing counts twice. */
 #include "mail/event.h"
 
+#include "base/encode.h"
+#include "crypto/sha256.h"
 #include "mail/fixture.h"
 
 #include <stdatomic.h>
@@ -357,13 +359,48 @@ static void test_limits(void **state)
     free(events);
 }
 
+/* A digest with the time in front, as the migration has made of those that came before. */
+static void test_keys(void **state)
+{
+    static const struct str end = STR_INIT("\0");
+    struct scene *f = *state;
+    struct mail_event event = mail_delivery("p", "who@example.net", NOW), later = event;
+    const struct str parts[] = {event.kind,
+                                end,
+                                event.recipient,
+                                end,
+                                STR("message"),
+                                end,
+                                event.provider_id,
+                                end,
+                                {(const char *)&event.at, sizeof event.at}};
+    uint8_t key[SHA256_SIZE];
+    char hex[HEX_LENGTH(SHA256_SIZE) + 1], sql[200];
+
+    event.feedback_id = later.feedback_id = STR("");
+    later.at++;
+    assert_done(sha256_parts(STR("holdfast mail event v1"), parts, 9, key));
+    for (int i = 0; i < 6; i++)
+        key[i] = (uint8_t)(NOW >> (40 - 8 * i));
+    hex_encode(key, sizeof key, hex);
+    snprintf(sql, sizeof sql,
+             strcmp(store_engine(f->node.store), "sqlite") == 0 ? "%s x'%s'" : "%s '\\x%s'::bytea",
+             "SELECT count(*) FROM email_events WHERE dedupe =", hex);
+    assert_int_equal(mail_apply_one(f, event).accepted, 1);
+    assert_int_equal(scene_number(f, sql), 1);
+    assert_int_equal(mail_apply_one(f, event).accepted, 0);
+    assert_int_equal(mail_apply_one(f, later).accepted, 1);
+    later.recipient = STR("other@example.net");
+    assert_int_equal(mail_apply_one(f, later).accepted, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENE_BOTH(test_orders),       FIXTURE_ON_SQLITE(test_every_order, scene),
         SCENE_BOTH(test_equal_states), SCENE_BOTH(test_parallel_duplicates),
         SCENE_BOTH(test_storm),        SCENE_BOTH(test_many_recipients),
-        SCENE_BOTH(test_limits),
+        SCENE_BOTH(test_limits),       SCENE_BOTH(test_keys),
     };
 
     return FIXTURE_RUN(tests);

@@ -1,6 +1,8 @@
 /* Opening: what migrations promise, over both engines. */
 #include "store/fixture.h"
 
+#include "base/encode.h"
+
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -266,6 +268,44 @@ static void test_suppressions_are_carried_over(void **state)
     store_close(s);
 }
 
+static void insert_event_of_0006(struct store *s, const char *feedback_id, const uint8_t dedupe[32])
+{
+    assert_done(store_run(
+        s,
+        "INSERT INTO email_events (provider_id, recipient, kind, subtype, code, feedback_id, state,"
+        " counted, at, received_at, dedupe, detail) VALUES ('p', 'who@example.net', 'delivery', '',"
+        " '', $1, 'delivered', 0, $2, 1, $3, '')",
+        NULL, PARAMS(P_TEXT(str_of(feedback_id)), P_INT(0x0102030405ff), P_BLOB(dedupe, 32))));
+}
+
+/* Keys of events without a feedback_id begin with their time, and go on as they did. */
+static void test_keys_of_events_are_carried_over(void **state)
+{
+    static const char by_key[] = "SELECT count(*) FROM email_events WHERE dedupe = ";
+    struct fixture *f = *state;
+    struct store_options o = {.url = f->url, .pool = 2, .timeout_ms = 2000};
+    struct store *s = open_before(f, 10);
+    uint8_t old[2][32];
+    char sql[200];
+
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 32; k++)
+            old[i][k] = (uint8_t)(255 - i - 7 * k);
+    insert_event_of_0006(s, "", old[0]);
+    insert_event_of_0006(s, "f", old[1]);
+    store_close(s);
+    s = NULL;
+    assert_done(store_open(&o, &s));
+    memcpy(old[0], "\1\2\3\4\5\377", 6);
+    for (int i = 0; i < 2; i++) {
+        char hex[65];
+        hex_encode(old[i], sizeof old[i], hex);
+        snprintf(sql, sizeof sql, f->postgres ? "%s'\\x%s'::bytea" : "%sx'%s'", by_key, hex);
+        assert_int_equal(fixture_number(s, sql), 1);
+    }
+    store_close(s);
+}
+
 /* Before anything is written: a server without encoding keeps whatever bytes it is given. */
 static void test_another_encoding_is_refused(void **state)
 {
@@ -347,6 +387,7 @@ int main(void)
         FIXTURE_BOTH_EMPTY(test_the_embedded_schema),
         FIXTURE_BOTH_EMPTY(test_ends_of_sessions_are_carried_over),
         FIXTURE_BOTH_EMPTY(test_suppressions_are_carried_over),
+        FIXTURE_BOTH_EMPTY(test_keys_of_events_are_carried_over),
         FIXTURE_POSTGRES(test_another_encoding_is_refused),
         cmocka_unit_test(test_url),
         cmocka_unit_test_setup_teardown(test_modes_of_files, fixture_empty_sqlite,
