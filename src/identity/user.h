@@ -147,6 +147,24 @@ struct user_epoch {
 };
 
 /*
+ * The least not_before that is no less than ms. Of two transactions that add the same epoch, one
+ * waits for the other to end. So what is added before the transaction has the lock of the trail is
+ * of an even time, and what is added behind it of an odd one: who holds the lock waits for nobody
+ * who waits for it.
+ */
+static inline int64_t user_epoch_before_lock(int64_t ms)
+{
+    return ms + (ms & 1);
+}
+
+static inline int64_t user_epoch_behind_lock(int64_t ms)
+{
+    return ms | 1;
+}
+
+#define USER_EPOCH_BEHIND_LOCK(ms) "(" ms " | 1)" /* SQL */
+
+/*
  * The user is held (user_hold) by the caller. The epoch never goes back. *ret_added: 1, or 0 where
  * there is just this one already; it may be NULL. Returns 0 or a fault.
  */

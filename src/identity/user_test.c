@@ -364,6 +364,18 @@ static void test_not_before(void **state)
     assert_true(identity_read(f, &ids[1]).not_before == NOW + 5);
 }
 
+/* No epoch of before the lock is one of behind it, and each is the next to the time. */
+static void test_epochs_and_the_lock(void **state)
+{
+    for (int64_t ms = NOW; ms < NOW + 4; ms++) {
+        int64_t before = user_epoch_before_lock(ms), behind = user_epoch_behind_lock(ms);
+        assert_int_equal(before % 2, 0);
+        assert_int_equal(behind % 2, 1);
+        assert_in_range(before, ms, ms + 1);
+        assert_in_range(behind, ms, ms + 1);
+    }
+}
+
 static void test_epochs_of_many(void **state)
 {
     struct identity_fixture *f = *state;
@@ -414,6 +426,7 @@ int main(void)
         IDENTITY_BOTH(test_passwords),
         IDENTITY_BOTH(test_locks),
         IDENTITY_BOTH(test_not_before),
+        cmocka_unit_test(test_epochs_and_the_lock),
         IDENTITY_BOTH(test_epochs_of_many),
         IDENTITY_BOTH(test_delete_takes_all_along),
     };

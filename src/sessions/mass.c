@@ -11,15 +11,15 @@
  * transaction runs at a time. To write or lock a row of each user or family would cost more than
  * all the rest, so nothing that others hold is taken but the lock of the trail, last. The steps:
  *
- *  1. Sessions that began up to now are counted, and an epoch is added to each user: it ends those
- *     sessions, and also one that began before now and is not visible yet.
+ *  1. Sessions that began up to now (until: see user_epoch_before_lock) are counted, and an epoch
+ *     is added to each user: it ends those sessions, and also one that is not visible yet.
  *  2. The lock of the trail. Whoever begins a session takes it before (sessions/login.c). One that
  *     had it earlier has committed: its session is visible here. One that gets it later finds the
  *     epochs, and refuses whose password was verified before.
- *  3. So sessions that began after now (while this ran, or by a clock that is ahead) are all there,
- *     and are ended by an epoch of their own. There are few, and ids ascend with time: only those
- *     families are read. Where there are more than users in the chunk, as this node's clock is far
- *     behind, theirs are.
+ *  3. So sessions that began after that (while this ran, or by a clock that is ahead) are all
+ *     there, and are ended by an epoch of their own. There are few, and ids ascend with time: only
+ *     those families are read. Where there are more than users in the chunk, as this node's clock
+ *     is far behind, theirs are.
  *
  * Others may have ended the same sessions since step 1. Each of them leaves an entry in the feed
  * behind the same lock. Where it was another mass revocation, this one begins again, with the lock
@@ -234,7 +234,7 @@ static int record(struct store_txn *t, struct mass_job *j)
 /* For all who are known, also those without a session: one may be about to begin. */
 static int end_epochs(struct store_txn *t, struct mass_job *j)
 {
-    struct user_epoch epoch = {j->options->now, j->options->now, j->options->reason};
+    struct user_epoch epoch = {j->until, j->options->now, j->options->reason};
     int64_t added;
     size_t n = 0;
 
@@ -273,6 +273,8 @@ static void begin_anew(struct mass_job *j)
     j->held = 0;
     /* A row at a time costs SQLite more than a statement; where an epoch is there, COPY fails. */
     j->set_based = j->alone || !store_writes_in_parallel(j->s->store);
+    j->until = j->alone ? user_epoch_behind_lock(j->options->now)
+                        : user_epoch_before_lock(j->options->now);
     j->totals = (struct mass_totals){.requested = (int64_t)j->n, .unknown = (int64_t)j->n};
     for (size_t i = 0; i < j->n; i++)
         j->results[i] = (struct mass_result){.id = j->ids[i]};
@@ -288,7 +290,7 @@ static int end_named(struct store_txn *t, struct mass_job *j)
     if (r == 0)
         r = store_number(t, newest_entry_sql, &j->last_entry, NO_PARAMS);
     if (r == 0)
-        r = mass_count(t, j, j->ids, j->n, j->options->now, NO_EPOCH);
+        r = mass_count(t, j, j->ids, j->n, j->until, NO_EPOCH);
     if (r == 0)
         r = end_epochs(t, j);
     return r ? r : mass_tell(t, j, list_ended(j));

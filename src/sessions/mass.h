@@ -22,7 +22,7 @@ struct mass_result {
     int64_t sessions;      /* active ones that were (or, with dry_run, would be) ended */
     struct uuid tenant_id; /* of one who is known */
     bool known;            /* there is such a user within the bound */
-    bool late;             /* one of the sessions began after now */
+    bool late;             /* one of the sessions began after now, or a ms later */
 };
 
 struct mass_totals {

@@ -15,9 +15,10 @@ static const char late_sql[] =
     "SELECT f.user_id, f.created_at FROM families f WHERE f.id >= $1 AND " NOT_ENDED
     " ORDER BY f.id";
 static const char late_of_users_sql[] = "SELECT f.user_id, f.created_at " LATE_OF_USERS;
-static const char end_late_sql[] = "INSERT INTO epochs (user_id, not_before, at, reason) "
-                                   "SELECT f.user_id, max(f.created_at), $4, $5 " LATE_OF_USERS
-                                   " GROUP BY f.user_id ON CONFLICT DO NOTHING";
+static const char end_late_sql[] =
+    "INSERT INTO epochs (user_id, not_before, at, reason) "
+    "SELECT f.user_id, " USER_EPOCH_BEHIND_LOCK(
+        "max(f.created_at)") ", $4, $5 " LATE_OF_USERS " GROUP BY f.user_id ON CONFLICT DO NOTHING";
 /* Whom others acted on: each act on a user or a session leaves an entry. */
 static const char beside_sql[] =
     "SELECT f.user_id FROM feed e CROSS JOIN families f "
@@ -33,10 +34,10 @@ static struct uuid floor_after(int64_t ms)
     return id;
 }
 
-/* Those that began after now: of all users or, where those are too many, of the chunk's. */
+/* Those that began after until: of all users or, where those are too many, of the chunk's. */
 static int query_late(struct store_txn *t, struct mass_job *j, struct store_rows **ret)
 {
-    struct uuid after = floor_after(j->options->now);
+    struct uuid after = floor_after(j->until);
     int64_t n = 0;
     int r = store_number(t, how_many_sql, &n, PARAMS(P_ID(&after), P_INT((int64_t)j->n + 1)));
 
@@ -45,13 +46,12 @@ static int query_late(struct store_txn *t, struct mass_job *j, struct store_rows
     if (r == 0)
         r = mass_hold(t, j, j->ids, j->n);
     return r ? r
-             : store_query(
-                   t, late_of_users_sql, ret,
-                   PARAMS(P_INT(j->options->now), P_ID(&j->ids[0]), P_ID(&j->ids[j->n - 1])));
+             : store_query(t, late_of_users_sql, ret,
+                           PARAMS(P_INT(j->until), P_ID(&j->ids[0]), P_ID(&j->ids[j->n - 1])));
 }
 
 /*
- * Counts what began after now. *ret_n users of it, put to the front of users: first those,
+ * Counts what began after until. *ret_n users of it, put to the front of users: first those,
  * *ret_new of them, of whom nothing was ended until then.
  */
 static int find_late(struct store_txn *t, struct mass_job *j, size_t *ret_n, size_t *ret_new)
@@ -92,7 +92,7 @@ int mass_end_late(struct store_txn *t, struct mass_job *j)
     r = mass_hold(t, j, j->users, n);
     if (r == 0)
         r = store_exec(t, end_late_sql, NULL,
-                       PARAMS(P_INT(j->options->now), P_ID(&j->ids[0]), P_ID(&j->ids[j->n - 1]),
+                       PARAMS(P_INT(j->until), P_ID(&j->ids[0]), P_ID(&j->ids[j->n - 1]),
                               P_INT(o->now), P_TEXT(o->reason)));
     return r ? r : mass_tell(t, j, fresh);
 }
@@ -148,6 +148,6 @@ int mass_settle(struct store_txn *t, struct mass_job *j)
 
     if (r || n == 0)
         return r;
-    r = mass_count(t, j, j->users, n, j->options->now, j->options->now);
+    r = mass_count(t, j, j->users, n, j->until, j->until);
     return r ? r : untell(t, j, told);
 }

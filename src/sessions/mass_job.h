@@ -25,6 +25,7 @@ struct mass_job {
     size_t held;                         /* of ids, in bulk_ids */
     bool set_based;                      /* one statement over bulk_ids adds rows, not store_add */
     bool alone;                          /* with the lock of the trail from the start */
+    int64_t until;                       /* not_before of the epochs: now, or a ms later */
     int64_t last_entry;                  /* of the feed, when this began */
     int64_t newest; /* when the newest of the sessions began, by whichever node's clock */
     struct mass_totals totals;
@@ -58,8 +59,8 @@ int mass_tell(struct store_txn *t, struct mass_job *j, size_t n);
  */
 int mass_settle(struct store_txn *t, struct mass_job *j);
 
-/* Behind the lock of the trail: ends, counts and tells what began after now. Returns 0 or a fault.
- */
+/* Behind the lock of the trail: ends, counts and tells what began after until. Returns 0 or a
+ * fault. */
 int mass_end_late(struct store_txn *t, struct mass_job *j);
 
 #endif

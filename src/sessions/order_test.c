@@ -8,6 +8,8 @@
 #include "sessions/scene.h"
 #include "store/internal.h"
 
+#include <stdatomic.h>
+
 enum place { OPERATORS, USERS, FAMILIES, EPOCHS, TRAIL, PLACES };
 
 /* When each was first taken, counted from 1; 0: never. */
@@ -131,9 +133,175 @@ static void test_order(void **state)
     f->node.store->driver = inner;
 }
 
+/* Two acts on PostgreSQL that wait for the lock of the trail, the first to get it first. */
+static struct scene *scene;
+static struct scene_node nodes[2];
+static struct uuid ada, eve;
+static atomic_int failures; /* of statements: PostgreSQL breaks a deadlock by one */
+
+static int heed(int r)
+{
+    if (r < 0)
+        atomic_fetch_add(&failures, 1);
+    return r;
+}
+
+static int heeding_exec(struct store_txn *t, const struct store_call *call, int64_t *ret_changed)
+{
+    return heed(inner->exec(t, call, ret_changed));
+}
+
+static int heeding_query(struct store_txn *t, const struct store_call *call,
+                         struct store_rows **ret)
+{
+    return heed(inner->query(t, call, ret));
+}
+
+static int heeding_add(struct store_txn *t, const struct store_addition *rows)
+{
+    return heed(inner->add(t, rows));
+}
+
+static int heeding_lock(struct store_txn *t, int64_t number)
+{
+    return heed(inner->lock(t, number));
+}
+
+/* Ada has a session since NOW, and one that is late for who revokes at NOW + 2. */
+static void begin_two(void **state)
+{
+    static struct store_driver driver;
+
+    scene = *state;
+    ada = scene_member(scene, "ada");
+    eve = scene_member(scene, "eve");
+    scene_begin(scene, &ada, NOW);
+    scene_begin(scene, &ada, NOW + 6);
+    inner = scene->node.store->driver;
+    driver = *inner;
+    driver.exec = heeding_exec;
+    driver.query = heeding_query;
+    driver.add = heeding_add;
+    driver.lock = heeding_lock;
+    for (int i = 0; i < 2; i++) {
+        nodes[i] = scene_node_open(scene);
+        nodes[i].store->driver = &driver;
+    }
+    atomic_store(&failures, 0);
+}
+
+/* An act on Ada, perhaps with Eve, by a node. */
+struct act {
+    int (*run)(struct scene_node *node, int64_t now, int64_t *ret_ended);
+    int64_t now, ended;
+    struct scene_node *node;
+    pthread_t thread;
+    int r;
+};
+
+static int revoke_user(struct scene_node *node, int64_t now, int64_t *ret_ended)
+{
+    return session_revoke_user(node->s, &scene->actor, NULL, &ada, STR("lost"), now, ret_ended);
+}
+
+static int revoke_mass(struct scene_node *node, int64_t now, int64_t *ret_ended)
+{
+    struct mass_options options = {.reason = STR("breach"), .now = now};
+    struct uuid ids[] = {ada, eve};
+    struct mass_result results[2];
+    struct mass_totals totals = {0};
+    int r = mass_revoke(node->s, &scene->actor, &options, ids, 2, results, &totals);
+
+    *ret_ended = totals.sessions;
+    return r;
+}
+
+static void *run_act(void *arg)
+{
+    struct act *act = arg;
+
+    act->r = act->run(act->node, act->now, &act->ended);
+    return NULL;
+}
+
+static const char waiting_sql[] =
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    " AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
+
+/* Holds the lock of the trail until both wait for it. */
+static int begin_acts(struct store_txn *t, void *arg)
+{
+    struct act *acts = arg;
+    int64_t waiting = 0;
+    int r = store_lock(t, STORE_LOCK_TRAIL);
+
+    for (int i = 0; r == 0 && i < 2; i++) {
+        acts[i].node = &nodes[i];
+        assert_int_equal(pthread_create(&acts[i].thread, NULL, run_act, &acts[i]), 0);
+        fixture_await((r = store_number(t, waiting_sql, &waiting, NO_PARAMS)) != 0 ||
+                      waiting == i + 1);
+    }
+    return r;
+}
+
+/* Neither waits for the other for good, and all of Ada's sessions are ended, each of them once. */
+static void check_two(struct act first, struct act second)
+{
+    struct act acts[] = {first, second};
+
+    assert_done(store_write(scene->node.store, begin_acts, acts));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(acts[i].thread, NULL), 0);
+        assert_done(acts[i].r);
+        scene_node_close(&nodes[i]);
+    }
+    assert_int_equal(atomic_load(&failures), 0);
+    assert_int_equal(acts[0].ended + acts[1].ended, 2);
+    assert_true(scene_read_user(scene, &ada).not_before >= NOW + 6);
+}
+
+/* An epoch of that time makes a mass revocation begin again, with the lock from the start. */
+static void add_epoch(int64_t not_before)
+{
+    scene_run(scene, "INSERT INTO epochs (user_id, not_before, at, reason) VALUES ($1, $2, $2, $3)",
+              PARAMS(P_ID(&eve), P_INT(not_before), P_TEXT(STR("x"))));
+}
+
+/* Both end the late session by an epoch: the mass revocation behind the lock, the other before. */
+static void test_one_beside_late(void **state)
+{
+    begin_two(state);
+    check_two((struct act){revoke_mass, NOW + 2}, (struct act){revoke_user, NOW + 2});
+}
+
+static void test_one_beside_alone(void **state)
+{
+    begin_two(state);
+    add_epoch(NOW + 8);
+    check_two((struct act){revoke_mass, NOW + 8}, (struct act){revoke_user, NOW + 8});
+}
+
+static void test_mass_beside_late(void **state)
+{
+    begin_two(state);
+    check_two((struct act){revoke_mass, NOW + 2}, (struct act){revoke_mass, NOW + 6});
+}
+
+static void test_mass_beside_one(void **state)
+{
+    begin_two(state);
+    check_two((struct act){revoke_user, NOW + 8}, (struct act){revoke_mass, NOW + 2});
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {SCENE_BOTH(test_order)};
+    const struct CMUnitTest tests[] = {
+        SCENE_BOTH(test_order),
+        FIXTURE_ON_POSTGRES(test_one_beside_late, scene),
+        FIXTURE_ON_POSTGRES(test_one_beside_alone, scene),
+        FIXTURE_ON_POSTGRES(test_mass_beside_late, scene),
+        FIXTURE_ON_POSTGRES(test_mass_beside_one, scene),
+    };
 
     return FIXTURE_RUN(tests);
 }

@@ -255,7 +255,7 @@ static int end_epoch(struct store_txn *t, const struct uuid *user_id, struct str
     if (r < 0)
         return r;
     int64_t newest = store_col_int(rows, 0);
-    struct user_epoch epoch = {newest > now ? newest : now, now, reason};
+    struct user_epoch epoch = {user_epoch_before_lock(newest > now ? newest : now), now, reason};
     r = user_end_epoch(t, user_id, &epoch, &added);
     if (r == 0 && added)
         *ret_own = epoch.not_before;
