@@ -50,8 +50,11 @@ int feed_families_of(struct store_txn *t, const struct uuid *user_id, int64_t re
                        "INSERT INTO feed (at, kind, subject_id, expires_at) "
                        "SELECT revoked_at, 'family', id, $3 + "
                        "CASE WHEN issued_at > $2 THEN issued_at - $2 ELSE 0 END FROM families "
-                       "WHERE user_id = $1 AND revoked_at = $2",
-                       NULL, PARAMS(P_ID(user_id), P_INT(revoked_at), P_INT(expires_at)));
+                       "WHERE user_id = $1 AND revoked_at = $2 "
+                       "AND (issued_at > $4 OR (expires_at > $4 AND idle_expires_at > $4))",
+                       NULL,
+                       PARAMS(P_ID(user_id), P_INT(revoked_at), P_INT(expires_at),
+                              P_INT(revoked_at - (expires_at - revoked_at))));
     return r ? r : store_wake(t);
 }
 

@@ -23,7 +23,8 @@ int feed_users_bulk(struct store_txn *t, int64_t now, int64_t expires_at);
 
 /*
  * The families of a user that were ended at exactly this time, in one statement; expires_at is for
- * those whose tokens were issued before that, and later for others.
+ * those whose tokens were issued before that, and later for others. One that was over for longer
+ * than from then to expires_at, as its tokens are, is left out.
  */
 int feed_families_of(struct store_txn *t, const struct uuid *user_id, int64_t revoked_at,
                      int64_t expires_at);

@@ -216,6 +216,20 @@ static int revoke_mass(struct scene_node *node, int64_t now, int64_t *ret_ended)
     return r;
 }
 
+static int change_password_job(struct store_txn *t, void *arg)
+{
+    struct uuid keep = uuid_at(NOW + 9);
+    int r = user_hold(t, &ada);
+
+    return r ? r : session_end_all(t, &ada, &keep, STR("password changed"), NOW + 9, arg);
+}
+
+static int change_password(struct scene_node *node, int64_t now, int64_t *ret_ended)
+{
+    assert_int_equal(now, NOW + 9);
+    return store_write(node->store, change_password_job, ret_ended);
+}
+
 static void *run_act(void *arg)
 {
     struct act *act = arg;
@@ -293,6 +307,14 @@ static void test_mass_beside_one(void **state)
     check_two((struct act){revoke_user, NOW + 8}, (struct act){revoke_mass, NOW + 2});
 }
 
+/* What changes a password adds an epoch too, of before the session that stays. */
+static void test_password_beside_alone(void **state)
+{
+    begin_two(state);
+    add_epoch(NOW + 8);
+    check_two((struct act){revoke_mass, NOW + 8}, (struct act){change_password, NOW + 9});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +323,7 @@ int main(void)
         FIXTURE_ON_POSTGRES(test_one_beside_alone, scene),
         FIXTURE_ON_POSTGRES(test_mass_beside_late, scene),
         FIXTURE_ON_POSTGRES(test_mass_beside_one, scene),
+        FIXTURE_ON_POSTGRES(test_password_beside_alone, scene),
     };
 
     return FIXTURE_RUN(tests);

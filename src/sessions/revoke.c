@@ -6,7 +6,7 @@
 
 #define END_WHERE "UPDATE families SET revoked_at = $2, revoked_reason = $3 WHERE "
 #define NOT_ENDED SESSION_NOT_ENDED("families")
-/* Of what was over at that time too: by another node's clock it may live, and be prolonged. */
+/* Also over $2, of what was over by then: by another node's clock it may live, and be prolonged. */
 #define TALLY                                                                                      \
     " RETURNING issued_at, CASE WHEN expires_at > $2 AND idle_expires_at > $2 THEN 1 ELSE 0 END"
 
@@ -14,8 +14,10 @@ static const char find_sql[] =
     "SELECT f.user_id, f.tenant_id, u.email, u.tenant_id FROM families f "
     "JOIN users u ON u.id = f.user_id WHERE f.id = $1";
 static const char end_one_sql[] = END_WHERE "id = $1 AND " NOT_ENDED TALLY;
-static const char end_others_sql[] = END_WHERE "user_id = $1 AND id <> $4 AND " NOT_ENDED TALLY;
-/* An epoch comes with it, which ends what was over. */
+/* An epoch comes with these, which ends what was over; with the first of them, up to $5. */
+static const char end_others_sql[] = END_WHERE
+    "user_id = $1 AND id <> $4 AND (created_at > $5 OR (expires_at > $2 AND idle_expires_at > $2)) "
+    "AND " NOT_ENDED TALLY;
 static const char end_all_sql[] =
     END_WHERE "user_id = $1 AND " SESSION_ACTIVE("families", "$2") TALLY;
 /*
@@ -242,38 +244,47 @@ int session_revoke_reused(struct sessions *s, const struct trail_actor *actor,
     return run_family(&e, &ended);
 }
 
-/* Past every family there is, also one that a node with a fast clock began. */
-static int end_epoch(struct store_txn *t, const struct uuid *user_id, struct str reason,
-                     int64_t now, int64_t *ret_own)
+/* With an epoch past every family there is, also one that a node with a fast clock began. */
+static int end_every(struct store_txn *t, const struct uuid *user_id, struct user_epoch *epoch,
+                     struct tally *ret)
 {
-    int64_t added;
-    struct store_rows *rows _cleanup_rows_ = NULL;
-    int r = store_query(t, newest_sql, &rows, PARAMS(P_ID(user_id)));
+    int64_t newest = 0, now = epoch->at;
+    /* The user before the families, as everywhere: a sign-in holds it too while it begins one. */
+    int r = user_hold(t, user_id);
 
     if (r == 0)
-        r = store_rows_next(rows);
-    if (r < 0)
-        return r;
-    int64_t newest = store_col_int(rows, 0);
-    struct user_epoch epoch = {user_epoch_before_lock(newest > now ? newest : now), now, reason};
-    r = user_end_epoch(t, user_id, &epoch, &added);
-    if (r == 0 && added)
-        *ret_own = epoch.not_before;
+        r = run_tally(t, end_all_sql, PARAMS(P_ID(user_id), P_INT(now), P_TEXT(epoch->reason)),
+                      ret);
+    if (r == 0)
+        r = store_number(t, newest_sql, &newest, PARAMS(P_ID(user_id)));
+    epoch->not_before = user_epoch_before_lock(newest > now ? newest : now);
     return r;
+}
+
+/* With an epoch up to where the one that is kept began. */
+static int end_others(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,
+                      struct user_epoch *epoch, struct tally *ret)
+{
+    epoch->not_before = user_epoch_before_lock(uuid_time(keep) - 2);
+    return run_tally(t, end_others_sql,
+                     PARAMS(P_ID(user_id), P_INT(epoch->at), P_TEXT(epoch->reason), P_ID(keep),
+                            P_INT(epoch->not_before)),
+                     ret);
 }
 
 static int end_families(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,
                         struct str reason, int64_t now, int64_t *ret_own, struct tally *ret)
 {
-    if (keep)
-        return run_tally(t, end_others_sql,
-                         PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason), P_ID(keep)), ret);
-    /* The user before the families, as everywhere: a sign-in holds it too while it begins one. */
-    int r = user_hold(t, user_id);
-    if (r == 0)
-        r = run_tally(t, end_all_sql, PARAMS(P_ID(user_id), P_INT(now), P_TEXT(reason)), ret);
+    struct user_epoch epoch = {.at = now, .reason = reason};
+    int64_t added = 0;
+    int r = keep ? end_others(t, user_id, keep, &epoch, ret) : end_every(t, user_id, &epoch, ret);
+
     /* Only now: a family that an epoch has ended is none that could be ended. */
-    return r ? r : end_epoch(t, user_id, reason, now, ret_own);
+    if (r == 0)
+        r = user_end_epoch(t, user_id, &epoch, &added);
+    if (r == 0 && added)
+        *ret_own = epoch.not_before;
+    return r;
 }
 
 int session_end_all(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,

@@ -33,9 +33,10 @@ int session_revoke_user(struct sessions *s, const struct trail_actor *actor,
 
 /*
  * Inside a caller's transaction: ends all sessions of the user but keep (NULL: none), with feed
- * entries and without trail or notice. With keep, the caller has user_hold or changed the user
- * before; without, this takes the user before the families. After the commit the caller calls
- * session_settle_user.
+ * entries and without trail or notice. Those that were over leave no entry of their own: an epoch
+ * ends them, and for what is left a mark in the row. With keep, the caller has user_hold or changed
+ * the user before; without, this takes the user before the families. After the commit the caller
+ * calls session_settle_user.
  */
 int session_end_all(struct store_txn *t, const struct uuid *user_id, const struct uuid *keep,
                     struct str reason, int64_t now, int64_t *ret_ended);

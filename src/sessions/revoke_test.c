@@ -153,14 +153,14 @@ static void test_fast_clock(void **state)
 
 struct all_but {
     const struct uuid *user, *keep;
-    int64_t ended;
+    int64_t now, ended;
 };
 
 static int all_but_job(struct store_txn *t, void *arg)
 {
     struct all_but *a = arg;
 
-    return session_end_all(t, a->user, a->keep, STR("password changed"), NOW, &a->ended);
+    return session_end_all(t, a->user, a->keep, STR("password changed"), a->now, &a->ended);
 }
 
 static void test_all_but_one(void **state)
@@ -169,7 +169,7 @@ static void test_all_but_one(void **state)
     struct uuid user = scene_member(f, "ada");
     struct session_family keep = scene_begin(f, &user, NOW), one = scene_begin(f, &user, NOW);
     struct session_family two = scene_begin(f, &user, NOW);
-    struct all_but a = {.user = &user, .keep = &keep.id};
+    struct all_but a = {.user = &user, .keep = &keep.id, .now = NOW};
 
     assert_done(sessions_follow(f->s, NULL));
     assert_done(store_write(f->node.store, all_but_job, &a));
@@ -178,6 +178,109 @@ static void test_all_but_one(void **state)
     assert_int_equal(check(f, scene_grant(f, &keep, 0, NOW).access_token, NOW), 0);
     assert_int_equal(check(f, scene_grant(f, &one, 0, NOW).access_token, NOW), ACCESS_REVOKED);
     assert_int_equal(check(f, scene_grant(f, &two, 0, NOW).access_token, NOW), ACCESS_REVOKED);
+}
+
+enum { DEAD = 20 };
+
+/* One that lives, and many that are over: half of them begun before the one that is kept. */
+static struct session_family begin_over(struct scene *f, const struct uuid *user,
+                                        struct session_family dead[DEAD], int64_t now,
+                                        struct session_family *ret_live)
+{
+    struct session_family keep;
+
+    for (int i = 0; i < DEAD; i++) {
+        if (i == DEAD / 2)
+            keep = scene_begin(f, user, NOW + (int64_t)i * 1000);
+        dead[i] = scene_begin(f, user, NOW + (int64_t)i * 1000 + 10);
+    }
+    *ret_live = scene_begin(f, user, now - 1000);
+    scene_run(f, "UPDATE families SET idle_expires_at = $2, issued_at = $3 WHERE id = $1",
+              PARAMS(P_ID(&keep.id), P_INT(now + SCENE_DAY), P_INT(now)));
+    return keep;
+}
+
+static int refresh(struct scene *f, const struct session_family *family, int64_t now)
+{
+    struct session_grant grant = scene_grant(f, family, 0, NOW);
+    struct refresh_input input = {.token = grant.refresh_token, .now = now};
+
+    return session_refresh(f->s, &f->a, &input, &grant);
+}
+
+static int64_t family_entries(struct scene *f)
+{
+    return scene_number(f, "SELECT count(*) FROM feed WHERE kind = 'family'");
+}
+
+/* What was over leaves no entries, and lives for no other clock all the same. */
+static void test_many_are_over(void **state)
+{
+    struct scene *f = *state;
+    struct uuid user = scene_member(f, "ada");
+    int64_t now = NOW + 20 * (int64_t)SCENE_DAY;
+    struct session_family dead[DEAD], live, keep = begin_over(f, &user, dead, now, &live);
+    struct all_but a = {.user = &user, .keep = &keep.id, .now = now};
+    struct str token = scene_grant(f, &live, 0, now).access_token;
+    struct str kept = scene_grant(f, &keep, 0, now).access_token;
+
+    assert_done(sessions_follow(f->s, NULL));
+    assert_done(store_write(f->node.store, all_but_job, &a));
+    assert_int_equal(a.ended, 1);
+    assert_int_equal(family_entries(f), 1);
+    assert_int_equal(feed_entries(f), 2);
+    assert_int_equal(ended_rows(f), 1 + DEAD / 2); /* an epoch ends the others */
+    assert_done(session_settle_user(f->s, &user, now));
+    assert_int_equal(check(f, token, now), ACCESS_REVOKED);
+    assert_int_equal(check(f, kept, now), 0);
+    for (int i = 0; i < DEAD; i++)
+        assert_int_equal(refresh(f, &dead[i], NOW + SCENE_DAY), REFRESH_REVOKED);
+    assert_int_equal(refresh(f, &keep, now), 0);
+    /* Again: there is nothing left. */
+    assert_done(store_write(f->node.store, all_but_job, &a));
+    assert_int_equal(a.ended, 0);
+    assert_int_equal(ended_rows(f), 1 + DEAD / 2);
+}
+
+static void test_many_are_over_and_none_is_kept(void **state)
+{
+    struct scene *f = *state;
+    struct uuid user = scene_member(f, "ada");
+    int64_t now = NOW + 20 * (int64_t)SCENE_DAY, n = -1;
+    struct session_family dead[DEAD], live;
+
+    begin_over(f, &user, dead, now, &live);
+    assert_done(session_revoke_user(f->s, &f->actor, NULL, &user, STR("x"), now, &n));
+    assert_int_equal(n, 2);
+    assert_int_equal(family_entries(f), 2);
+    assert_int_equal(feed_entries(f), 3);
+    assert_int_equal(ended_rows(f), 2);
+    for (int i = 0; i < DEAD; i++)
+        assert_int_equal(refresh(f, &dead[i], NOW + SCENE_DAY), REFRESH_REVOKED);
+}
+
+/* What has only just been over, by this clock, may have tokens that live by another. */
+static void test_just_over(void **state)
+{
+    struct scene *f = *state;
+    struct uuid user = scene_member(f, "ada");
+    struct session_family keep = scene_begin(f, &user, NOW), just = scene_begin(f, &user, NOW);
+    struct session_family ahead = scene_begin(f, &user, NOW), long_ago = scene_begin(f, &user, NOW);
+    struct all_but a = {.user = &user, .keep = &keep.id, .now = NOW + 20 * (int64_t)SCENE_DAY};
+    int64_t life = session_access_horizon(a.now) - a.now;
+    static const char sql[] =
+        "UPDATE families SET idle_expires_at = $2, issued_at = $3 WHERE id = $1";
+
+    scene_run(f, sql, PARAMS(P_ID(&just.id), P_INT(a.now - life + 1), P_INT(NOW)));
+    scene_run(f, sql, PARAMS(P_ID(&ahead.id), P_INT(NOW + 1), P_INT(a.now - life + 1)));
+    scene_run(f, sql, PARAMS(P_ID(&long_ago.id), P_INT(a.now - life), P_INT(a.now - life)));
+    assert_done(store_write(f->node.store, all_but_job, &a));
+    assert_int_equal(a.ended, 0);
+    assert_int_equal(ended_rows(f), 3);
+    assert_int_equal(family_entries(f), 2);
+    assert_int_equal(
+        scene_run(f, "UPDATE feed SET at = at WHERE subject_id = $1", PARAMS(P_ID(&long_ago.id))),
+        0);
 }
 
 /* Sessions that were over already are not counted as ended, nor told. */
@@ -282,7 +385,7 @@ static void test_a_clock_put_back_and_all_but_one(void **state)
     struct uuid user = scene_member(f, "ada");
     struct session_family family, keep = scene_begin(f, &user, NOW);
     struct str token = grant_ahead(f, &user, &family);
-    struct all_but a = {.user = &user, .keep = &keep.id};
+    struct all_but a = {.user = &user, .keep = &keep.id, .now = NOW};
     int64_t last = NOW + AHEAD + 900 * 1000 - 1;
 
     assert_done(sessions_follow(f->s, NULL));
@@ -302,6 +405,9 @@ int main(void)
         SCENE_BOTH(test_whole_user),
         SCENE_BOTH(test_fast_clock),
         SCENE_BOTH(test_all_but_one),
+        SCENE_BOTH(test_many_are_over),
+        SCENE_BOTH(test_many_are_over_and_none_is_kept),
+        SCENE_BOTH(test_just_over),
         SCENE_BOTH(test_expired),
         SCENE_BOTH(test_seen_by_another_node),
         SCENE_BOTH(test_access_outcomes),
