@@ -18,6 +18,7 @@ static const char default_topic[] = "holdfast-mail";
 struct run {
     struct cli *cli;
     const struct config *config;
+    struct cli_session session; /* open while something is changed */
     struct arena arena;
     struct str region;
     struct ses_setup setup;
@@ -168,6 +169,20 @@ static int show(struct run *r, bool acted)
     return ses_setup_is_complete(&r->setup) ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* By whom, what, and with which outcome: one that is not known may have taken effect. */
+static int record(const struct run *r, const struct ses_setup_action *action)
+{
+    struct buf detail _cleanup_buf_ = buf_init(TRAIL_DETAIL_MAX);
+    struct trail_event event = {.action = TRAIL_MAIL_SETUP, .subject = r->setup.want.identity};
+    int fault = email_setup_write_record(&r->setup, action, &detail);
+
+    event.detail = buf_str(&detail);
+    if (fault == 0)
+        fault = trail_append_now(r->session.trail, &r->session.actor, &event);
+    return fault ? cli_fault("this was tried, and could not be recorded; nothing more is", fault)
+                 : 0;
+}
+
 static int do_one(struct run *r, struct ses_setup_action *action)
 {
     struct buf line _cleanup_buf_ = buf_init(REPORT_MAX);
@@ -182,8 +197,9 @@ static int do_one(struct run *r, struct ses_setup_action *action)
         printf("%.*s", STR_ARG(buf_str(&line)));
         fflush(stdout);
     }
-    if (action->outcome != AWS_UNREACHABLE)
-        return 0;
+    int exit_code = record(r, action);
+    if (exit_code || action->outcome != AWS_UNREACHABLE)
+        return exit_code;
     r->setup.doing = action->name;
     r->setup.error = action->error;
     return explain(&r->setup, action->outcome);
@@ -206,7 +222,7 @@ static int look_again(struct run *r, bool subscribed)
 }
 
 /* Does what is missing, in its order: the topic before what names it. */
-static int act(struct run *r)
+static int do_all(struct run *r, bool *ret_subscribed)
 {
     bool subscribed = false;
     int exit_code;
@@ -216,7 +232,23 @@ static int act(struct run *r)
             return exit_code;
         subscribed |= r->setup.actions[i].check == SES_CHECK_SUBSCRIPTION;
     }
-    return r->tried_count ? look_again(r, subscribed) : 0;
+    *ret_subscribed = subscribed;
+    return 0;
+}
+
+/* Nothing is changed that could not be recorded. */
+static int act(struct run *r)
+{
+    bool subscribed = false;
+
+    if (r->setup.action_count == 0)
+        return 0;
+    int exit_code = cli_open_store(&r->session);
+    if (exit_code)
+        return exit_code;
+    exit_code = do_all(r, &subscribed);
+    cli_close(&r->session);
+    return exit_code ? exit_code : look_again(r, subscribed);
 }
 
 static int look_and_act(struct run *r)
@@ -273,7 +305,8 @@ const struct cli_command cli_email_setup = {
     .description =
         "Looks whether the identity is verified, whether bounces, complaints and deliveries go to\n"
         "a topic of SNS, and whether the server's endpoint is subscribed to it; prints what is\n"
-        "missing and the aws commands that would mend it. Changes nothing without --yes.\n",
+        "missing and the aws commands that would mend it. Changes nothing without --yes; what it\n"
+        "changes, and who had it changed, is on record in the trail.\n",
     .options = {{"identity", 'i', "NAME",
                  "Domain or address to send from; the domain of EMAIL_FROM."},
                 {"topic", 't', "ARN", "The topic; the first of SNS_TOPIC_ARNS in the region."},

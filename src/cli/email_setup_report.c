@@ -147,25 +147,38 @@ static void json_error(struct json_writer *w, const struct ses_setup_action *a)
     json_object_end(w);
 }
 
-static void json_actions(struct json_writer *w, const char *key, const struct ses_setup *s,
-                         const struct ses_setup_action *actions, size_t n)
+static void json_action(struct json_writer *w, const struct ses_setup *s,
+                        const struct ses_setup_action *action)
 {
     struct buf command _cleanup_buf_ = buf_init(COMMAND_MAX);
 
+    ses_setup_command(s, action, &command);
+    json_object_begin(w);
+    json_text(w, "check", ses_setup_check_name(action->check));
+    json_text(w, "what", action->what);
+    json_key(w, "command");
+    json_str(w, buf_str(&command));
+    if (action->tried)
+        json_error(w, action);
+    json_object_end(w);
+}
+
+int email_setup_write_record(const struct ses_setup *s, const struct ses_setup_action *action,
+                             struct buf *out)
+{
+    struct json_writer w = json_writer(out);
+
+    json_action(&w, s, action);
+    return buf_fault(out);
+}
+
+static void json_actions(struct json_writer *w, const char *key, const struct ses_setup *s,
+                         const struct ses_setup_action *actions, size_t n)
+{
     json_key(w, key);
     json_array_begin(w);
-    for (size_t i = 0; i < n; i++) {
-        buf_reset(&command);
-        ses_setup_command(s, &actions[i], &command);
-        json_object_begin(w);
-        json_text(w, "check", ses_setup_check_name(actions[i].check));
-        json_text(w, "what", actions[i].what);
-        json_key(w, "command");
-        json_str(w, buf_str(&command));
-        if (actions[i].tried)
-            json_error(w, &actions[i]);
-        json_object_end(w);
-    }
+    for (size_t i = 0; i < n; i++)
+        json_action(w, s, &actions[i]);
     json_array_end(w);
 }
 

@@ -22,4 +22,8 @@ int email_setup_write_json(const struct email_setup_report *report, struct buf *
 /* One line about an action that was tried. */
 int email_setup_write_tried(const struct ses_setup_action *action, struct buf *out);
 
+/* The same for the trail: one JSON object. */
+int email_setup_write_record(const struct ses_setup *s, const struct ses_setup_action *action,
+                             struct buf *out);
+
 #endif

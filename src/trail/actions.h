@@ -48,7 +48,8 @@
     X(MAIL_ERASED, "mail.erased", "a person was taken out of the log of mail")                     \
     X(MAIL_SUPPRESS, "mail.suppress", "an address is not to be written to")                        \
     X(MAIL_UNSUPPRESS, "mail.unsuppress", "an address may be written to again")                    \
-    X(MAIL_IMPORT, "mail.import", "a list of addresses is not to be written to")
+    X(MAIL_IMPORT, "mail.import", "a list of addresses is not to be written to")                   \
+    X(MAIL_SETUP, "mail.setup", "a setting of mail at Amazon was changed, or that was tried")
 
 enum trail_action {
 #define TRAIL_ACTION_ENUM(constant, name, help) TRAIL_##constant,

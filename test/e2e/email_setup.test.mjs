@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
@@ -69,6 +70,13 @@ test('a dry run shows what is missing and changes nothing', async () => {
     assert.deepEqual(await aws.state(), before);
 });
 
+/* What the trail says was changed, from its beginning. */
+async function records() {
+    const { code, stdout, stderr } = await installation.cli(['trail', 'export']);
+    assert.equal(code, 0, stderr);
+    return stdout.trim().split('\n').map((line) => JSON.parse(line)).filter(({ action }) => action === 'mail.setup');
+}
+
 test('with --yes it is set up, and a second run finds nothing to do', async () => {
     await aws.lay();
     const { code, stdout } = await setup(['--yes']);
@@ -95,6 +103,33 @@ test('with --yes it is set up, and a second run finds nothing to do', async () =
     const done = await setup(['--yes']);
     assert.equal(done.code, 0, done.stdout);
     assert.match(done.stdout, /\nAll in place\.\n$/);
+    assert.deepEqual((await aws.asked()).filter((action) => !isRead(action)), []);
+});
+
+test('what is changed is on record, and nothing else', async () => {
+    await aws.lay({ ...complete, subscriptions: [], identities: { 'example.com': { ...verified, topics: { Delivery: topic } } } });
+    const before = (await records()).length;
+    const { missing } = await report();
+    assert.equal((await records()).length, before, 'a look changes nothing');
+    await aws.change({ failures: [{ action: 'SetIdentityNotificationTopic', status: 403, code: 'AccessDenied', message: 'not authorized', times: 1 }] });
+    const { tried } = await report(['--yes']);
+    const made = (await records()).slice(before);
+    assert.deepEqual(made.map(({ actor, subject, tenantId }) => [actor, subject, tenantId]), Array(3).fill([`cli:${userInfo().username}`, 'example.com', null]));
+    assert.deepEqual(made.map(({ detail }) => detail), tried);
+    assert.deepEqual(made.map(({ detail }) => detail.command), missing.map(({ command }) => command));
+    assert.deepEqual(made.map(({ detail }) => detail.error?.code), ['AccessDenied', undefined, undefined], 'as well what was refused');
+    assert.equal((await report(['--yes'])).tried.length, 1);
+    assert.equal((await records()).length, before + 4);
+    assert.ok((await report(['--yes'])).complete);
+    assert.equal((await records()).length, before + 4, 'there was nothing to do');
+});
+
+test('what cannot be recorded is not done', async () => {
+    await aws.lay();
+    const { code, stdout, stderr } = await setup(['--yes'], { DATABASE_URL: 'sqlite:/dev/null/holdfast.db' });
+    assert.notEqual(code, 0);
+    assert.match(stderr, /cannot open the database/);
+    assert.equal(stdout, '');
     assert.deepEqual((await aws.asked()).filter((action) => !isRead(action)), []);
 });
 
