@@ -477,6 +477,34 @@ static void test_certificates_not_to_be_had(void **state)
     assert_int_equal(refused(s, WEBHOOK_REFUSED_SNS_UNREACHABLE), 1);
 }
 
+/* Who invents certificates leaves the allowance of fetches to others. */
+static void test_errands(void **state)
+{
+    struct stage *s = *state;
+    struct sns_fixture_envelope good = notification("m-1"), forged = good;
+    char url[200];
+    int fetched;
+
+    s->scene->config->webhook_refusals_per_minute = 1000;
+    s->sns.certificate_answer = certificate_answers[1].answer;
+    for (int i = 0; i < SNS_FETCHES_PER_MINUTE; i++) {
+        snprintf(url, sizeof url, "%.*s%032x.pem", (int)(strlen(good.url) - 36), good.url, i);
+        forged.url = url;
+        assert_int_equal(post_envelope(s, &forged), i < WEBHOOK_ERRANDS_PER_MINUTE ? 401 : 503);
+    }
+    fetched = s->sns.certificates.connections;
+    assert_int_equal(fetched, WEBHOOK_ERRANDS_PER_MINUTE);
+    s->sns.certificate_answer = NULL;
+    s->from = "192.0.2.2";
+    post_envelope(s, &good);
+    assert_taken(s, TAKEN(1, 0, 1));
+    /* What is known is verified for whoever sends it. */
+    s->from = "192.0.2.1";
+    post_envelope(s, &good);
+    assert_taken(s, TAKEN(0, 1, 0));
+    assert_int_equal(s->sns.certificates.connections, fetched + 1);
+}
+
 /* The guard: a name that leads into one's own network is not followed there. */
 static void test_guarded(void **state)
 {
@@ -656,6 +684,7 @@ int main(void)
         STAGED(test_forged_certificates),
         STAGED(test_forged_messages),
         STAGED(test_certificates_not_to_be_had),
+        STAGED(test_errands),
         STAGED(test_guarded),
         STAGED(test_confirmation),
         STAGED(test_end_of_subscription),

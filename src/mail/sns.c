@@ -107,8 +107,8 @@ static int check_signature(const struct certificate *certificate, const struct s
     return e > 0 ? SNS_BAD_SIGNATURE : e;
 }
 
-int sns_verify(struct sns_verifier *verifier, struct str body, int64_t now_ms, struct arena *arena,
-               struct sns_message *ret_message)
+int sns_verify_for(struct sns_verifier *verifier, struct str body, int64_t now_ms,
+                   struct sns_errand *errand, struct arena *arena, struct sns_message *ret_message)
 {
     _cleanup_certificate_ struct certificate *certificate = NULL;
     struct sns_topic topic;
@@ -124,13 +124,21 @@ int sns_verify(struct sns_verifier *verifier, struct str body, int64_t now_ms, s
     if (sns_topic_parse(m.topic_arn, &topic) ||
         !sns_cert_url_valid(m.signing_cert_url, m.topic_arn))
         return SNS_CERTIFICATE_REFUSED;
-    e = sns_certificates_get(verifier->certificates, m.signing_cert_url, &topic, now_ms,
+    e = sns_certificates_get(verifier->certificates, m.signing_cert_url, &topic, now_ms, errand,
                              &certificate);
     if (!e)
         e = check_signature(certificate, &m);
     if (!e)
         *ret_message = m;
     return e;
+}
+
+int sns_verify(struct sns_verifier *verifier, struct str body, int64_t now_ms, struct arena *arena,
+               struct sns_message *ret_message)
+{
+    struct sns_errand errand = {false, false};
+
+    return sns_verify_for(verifier, body, now_ms, &errand, arena, ret_message);
 }
 
 const char *sns_outcome_text(int outcome)

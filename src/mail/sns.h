@@ -96,6 +96,19 @@ void sns_verifier_free(struct sns_verifier *verifier);
 int sns_verify(struct sns_verifier *verifier, struct str body, int64_t now_ms, struct arena *arena,
                struct sns_message *ret_message);
 
+/*
+ * What a message of this source may cause, and has caused. forbidden: no URL is fetched that never
+ * gave a certificate; where it would have to be, the outcome is SNS_CERTIFICATE_UNREACHABLE.
+ * in_vain: such a URL was fetched, and what it gave was refused.
+ */
+struct sns_errand {
+    bool forbidden, in_vain;
+};
+
+/* As sns_verify, within the errand's bounds, for who tells sources apart. */
+int sns_verify_for(struct sns_verifier *verifier, struct str body, int64_t now_ms,
+                   struct sns_errand *errand, struct arena *arena, struct sns_message *ret_message);
+
 /* What the outcome means, in a few words for an answer or a log. */
 const char *sns_outcome_text(int outcome);
 

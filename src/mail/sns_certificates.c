@@ -218,19 +218,21 @@ static bool spend(struct sns_certificates *c, int64_t now_ms)
 
 /* Under the lock, which is given back while the fetch lasts. */
 static int fly(struct sns_certificates *c, const char *url, const struct sns_topic *topic,
-               int64_t now_ms, struct certificate **ret_certificate)
+               int64_t now_ms, struct sns_errand *errand, struct certificate **ret_certificate)
 {
     struct flight *flight = find_flight(c, "");
     struct certificate *certificate = NULL;
+    bool unknown = !find_known(c, url);
     int e;
 
-    if (!flight || (!find_known(c, url) && !spend(c, now_ms)))
+    if (!flight || (unknown && (errand->forbidden || !spend(c, now_ms))))
         return SNS_CERTIFICATE_UNREACHABLE;
     snprintf(flight->url, sizeof flight->url, "%s", url);
     pthread_mutex_unlock(&c->lock);
     e = obtain(c, url, topic, now_ms, &certificate);
     pthread_mutex_lock(&c->lock);
     e = note(c, url, e, now_ms, &certificate);
+    errand->in_vain = unknown && e == SNS_CERTIFICATE_REFUSED;
     *flight->url = 0;
     pthread_cond_broadcast(&c->landed);
     if (!e)
@@ -258,7 +260,7 @@ static int look_up(struct sns_certificates *c, const char *url, int64_t now_ms,
 }
 
 static int get(struct sns_certificates *c, const char *url, const struct sns_topic *topic,
-               int64_t now_ms, struct certificate **ret_certificate)
+               int64_t now_ms, struct sns_errand *errand, struct certificate **ret_certificate)
 {
     for (;;) {
         struct flight *flight;
@@ -268,7 +270,7 @@ static int get(struct sns_certificates *c, const char *url, const struct sns_top
             return e;
         flight = find_flight(c, url);
         if (!flight)
-            return fly(c, url, topic, now_ms, ret_certificate);
+            return fly(c, url, topic, now_ms, errand, ret_certificate);
         if (flight->waiters == SNS_WAITERS_MAX)
             return SNS_CERTIFICATE_UNREACHABLE;
         flight->waiters++;
@@ -278,7 +280,8 @@ static int get(struct sns_certificates *c, const char *url, const struct sns_top
 }
 
 int sns_certificates_get(struct sns_certificates *c, struct str url, const struct sns_topic *topic,
-                         int64_t now_ms, struct certificate **ret_certificate)
+                         int64_t now_ms, struct sns_errand *errand,
+                         struct certificate **ret_certificate)
 {
     struct certificate *certificate = NULL;
     char text[SNS_CERT_URL_SIZE];
@@ -288,7 +291,7 @@ int sns_certificates_get(struct sns_certificates *c, struct str url, const struc
         return SNS_CERTIFICATE_REFUSED;
     snprintf(text, sizeof text, "%.*s", STR_ARG(url));
     pthread_mutex_lock(&c->lock);
-    e = get(c, text, topic, now_ms, &certificate);
+    e = get(c, text, topic, now_ms, errand, &certificate);
     pthread_mutex_unlock(&c->lock);
     if (!e && !certificate_valid_at(certificate, now_ms)) {
         certificate_release(certificate);

@@ -28,6 +28,7 @@ void sns_certificates_free(struct sns_certificates *c);
  * fault of fetch, FAULT_MEMORY or FAULT_CRYPTO.
  */
 int sns_certificates_get(struct sns_certificates *c, struct str url, const struct sns_topic *topic,
-                         int64_t now_ms, struct certificate **ret_certificate);
+                         int64_t now_ms, struct sns_errand *errand,
+                         struct certificate **ret_certificate);
 
 #endif

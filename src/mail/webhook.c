@@ -11,7 +11,10 @@
 #include "mail/sns_trust.h"
 #include "mail/webhook_signature.h"
 
-enum { ADDRESSES_MAX = 100000, ADDRESS_KIND = 1, QUICK_BODY_MAX = 4096 };
+/* Kinds of what is counted by address. */
+enum { REFUSAL_KIND = 1, ERRAND_KIND };
+
+enum { ADDRESSES_MAX = 100000, QUICK_BODY_MAX = 4096 };
 
 struct webhook {
     struct store *store;
@@ -135,7 +138,7 @@ int webhook_admit(struct webhook *w, const struct in6_addr *address,
                   struct limiter_state *ret_state)
 {
     const struct config *config = config_current();
-    struct limiter_key key = limiter_key_of_address(ADDRESS_KIND, address);
+    struct limiter_key key = limiter_key_of_address(REFUSAL_KIND, address);
     int r = 0;
 
     if (!config->email_monitoring)
@@ -300,10 +303,33 @@ static int refusal_of_sns(int outcome)
     return refusals[outcome];
 }
 
+/*
+ * Verifies a message. All fetch from one allowance of SNS_FETCHES_PER_MINUTE, which a source with
+ * invented URLs must not use up: SNS's own next certificate would be waited for until SNS gives up.
+ */
+static int verify_sns(const struct taking *t, struct sns_message *ret_message)
+{
+    static const struct limiter_rule rule = {WEBHOOK_ERRANDS_PER_MINUTE, CLOCK_MINUTE};
+    const struct in6_addr *address = t->request->address;
+    struct sns_errand errand = {false, false};
+    struct limiter_key key = {0};
+    struct limiter_state state;
+
+    if (address) {
+        key = limiter_key_of_address(ERRAND_KIND, address);
+        errand.forbidden = limiter_look(t->w->refusals, &key, rule, clock_mono(), &state) != 0;
+    }
+    int r =
+        sns_verify_for(t->w->verifier, t->request->body, t->now, &errand, t->arena, ret_message);
+    if (errand.in_vain && address)
+        limiter_take(t->w->refusals, &key, rule, clock_mono(), &state);
+    return r;
+}
+
 static int take_sns(struct taking *t)
 {
     struct sns_message m;
-    int r = sns_verify(t->w->verifier, t->request->body, t->now, t->arena, &m);
+    int r = verify_sns(t, &m);
 
     if (r)
         return r < 0 ? r : refusal_of_sns(r);
@@ -331,7 +357,7 @@ static void count_refusal(struct webhook *w, const struct webhook_request *reque
 
     metric_add(&w->refused[refusal], 1);
     if (webhook_reasons[refusal].counts && request->address) {
-        struct limiter_key key = limiter_key_of_address(ADDRESS_KIND, request->address);
+        struct limiter_key key = limiter_key_of_address(REFUSAL_KIND, request->address);
         limiter_take(w->refusals, &key, rule_of(config_current()), clock_mono(), &state);
     }
 }

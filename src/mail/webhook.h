@@ -18,6 +18,9 @@
 
 enum { WEBHOOK_SECRETS_MAX = 9, WEBHOOK_BODY_MAX = SNS_BODY_MAX };
 
+/* So many certificates are fetched in vain for a source, of the SNS_FETCHES_PER_MINUTE for all. */
+enum { WEBHOOK_ERRANDS_PER_MINUTE = 3 };
+
 struct webhook_options {
     struct store *store;
     struct trail *trail;
