@@ -47,6 +47,12 @@ static void shut_for_bare(struct smtp_dialogue *d, struct buf *out)
     shut(d, out, "521 5.5.2 A CR or LF stands alone: lines end in CRLF");
 }
 
+/* A page in a browser can post here, with a dialogue for a body: its first line gives it away. */
+static bool is_http(struct str line)
+{
+    return str_has_suffix(line, STR(" HTTP/1.1")) || str_has_suffix(line, STR(" HTTP/1.0"));
+}
+
 static void end_line(struct smtp_dialogue *d, struct buf *out)
 {
     struct str line = {d->line, d->n_line};
@@ -56,6 +62,8 @@ static void end_line(struct smtp_dialogue *d, struct buf *out)
         smtp_reply(d, out, "500 5.5.6 The line is too long");
     } else if (d->mode == SMTP_MODE_AUTH) {
         smtp_credentials(d, line, out);
+    } else if (is_http(line)) {
+        shut(d, out, "521 5.7.0 This is no web server");
     } else {
         smtp_command(d, line, out);
     }

@@ -345,6 +345,15 @@ static void test_errors(void **state)
                              "421 4.7.0 Too many errors\r\nCLOSED 3\r\n");
 }
 
+/* Beyond its first line nothing that a browser sends is looked at. */
+static void test_http(void **state)
+{
+    assert_dialogue("POST / HTTP/1.1\r\nEHLO x\r\n",
+                    GREETING "521 5.7.0 This is no web server\r\nCLOSED 8\r\n");
+    assert_dialogue("GET /x HTTP/1.0\r\n\r\n",
+                    GREETING "521 5.7.0 This is no web server\r\nCLOSED 2\r\n");
+}
+
 static void test_verdicts(void **state)
 {
     static const char *const replies[] = {
@@ -412,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_largest),
         cmocka_unit_test(test_recipients),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_http),
         cmocka_unit_test(test_verdicts),
         cmocka_unit_test(test_full_buffer),
     };
