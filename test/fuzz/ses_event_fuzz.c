@@ -1,7 +1,7 @@
 /*
  * Whatever is read as an event of SES keeps its bounds: addresses in the one form that we store,
  * texts that are UTF-8 and not too long, entries that are used or counted; and one bad entry more
- * among the recipients changes nothing but that count.
+ * among the recipients changes nothing but that count, unless whom it is about is known anyway.
  */
 #include "mail/ses_event.h"
 #include "mail/ses_rules.h"
@@ -27,6 +27,7 @@ static void check_recipient(const struct ses_recipient *r)
     check_text(r->status, 9);
     check_text(r->action, SES_WORD_MAX);
     check_text(r->diagnostic, SES_DETAIL_MAX);
+    FUZZ_CHECK(!str_has_control(r->diagnostic));
 }
 
 static void check_event(const struct ses_event *event)
@@ -41,6 +42,8 @@ static void check_event(const struct ses_event *event)
     check_text(event->tenant, SES_TAG_MAX);
     check_text(event->detail, SES_DETAIL_MAX);
     FUZZ_CHECK(event->at >= 0);
+    FUZZ_CHECK(!str_has_control(event->detail) && !str_has_control(event->feedback_text));
+    FUZZ_CHECK(event->foreign_count <= event->recipient_count);
     FUZZ_CHECK(event->recipient_count + event->bad_count <= SES_RECIPIENTS_MAX);
     for (size_t i = 0; i < event->recipient_count; i++)
         check_recipient(&event->recipients[i]);
@@ -67,7 +70,13 @@ static void check_one_more(struct str body, const struct ses_event *event)
     buf_add(&more, at, body.n - (size_t)(at - body.p));
     if (buf_fault(&more) || ses_event_parse(buf_str(&more), &arena, &other))
         return;
-    FUZZ_CHECK(other.recipient_count == event->recipient_count);
+    /* Of a message to one address, whatever befell it is that one's. */
+    if (other.recipient_count != event->recipient_count) {
+        FUZZ_CHECK(other.recipient_count == event->recipient_count + 1);
+        FUZZ_CHECK(other.bad_count == event->bad_count && other.foreign_count == 0);
+        for (size_t i = 1; i < other.recipient_count; i++)
+            FUZZ_CHECK(str_eq(other.recipients[i].address, other.recipients[0].address));
+    }
     FUZZ_CHECK(other.bad_count == event->bad_count || other.bad_count == event->bad_count + 1);
 }
 
