@@ -59,16 +59,21 @@ run_stages() {
     return $failed
 }
 
-# Brings a build directory to be with these options, and builds it.
+# build_in DIRECTORY OPTION... [-- TARGET...]
+# Brings a build directory to be with these options, and builds these targets, or everything.
 build_in() {
-    local directory=$1
+    local directory=$1 options=()
     shift
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
     if [ ! -f "$directory/build.ninja" ]; then
-        meson setup "$directory" "$@"
+        meson setup "$directory" "${options[@]}"
     elif [ "$(meson introspect "$directory" --buildoptions |
         jq -r '.[] | select(.name == "tests") | .value')" = false ] &&
-        [[ " $* " == *" -Dtests=true "* ]]; then
+        [[ " ${options[*]} " == *" -Dtests=true "* ]]; then
         meson configure "$directory" -Dtests=true
     fi
-    ninja -C "$directory" -j "$(nproc)"
+    ninja -C "$directory" -j "$(nproc)" "${@:2}"
 }
