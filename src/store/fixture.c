@@ -37,12 +37,15 @@ void fixture_admin(const char *sql)
 struct fixture *fixture_new(bool postgres)
 {
     static int serial;
+    const char *parent = getenv("TMPDIR");
     struct fixture *f = calloc(1, sizeof *f);
     char sql[200];
 
     assert_non_null(f);
     f->postgres = postgres;
-    snprintf(f->place, sizeof f->place, "/tmp/holdfast-test.XXXXXX");
+    if (!parent || strlen(parent) > sizeof f->place - sizeof "/holdfast-test.XXXXXX")
+        parent = "/tmp";
+    snprintf(f->place, sizeof f->place, "%s/holdfast-test.XXXXXX", parent);
     assert_non_null(mkdtemp(f->place));
     snprintf(f->url, sizeof f->url, "sqlite:%s/sub/test.db", f->place);
     if (postgres) {
