@@ -204,7 +204,7 @@ forEachStore((store) => {
             assert.deepEqual(await take(server, complaint, checklistComplaint(user.email, 'x'.repeat(65))), [1, 0, 1]);
             assert.deepEqual(await sql(installation, 'SELECT detail, subtype FROM email_events ORDER BY id'),
                 ['550 \ufffd\ufffd [2J  no|Permanent/Suppressed', `|${'x'.repeat(64)}`]);
-            assert.deepEqual(await sql(installation, 'SELECT reason FROM suppressions'), ['complaint']);
+            assert.deepEqual(await sql(installation, 'SELECT reason FROM suppressions ORDER BY reason'), ['bounce', 'complaint']);
         });
     });
 
