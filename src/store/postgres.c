@@ -59,6 +59,8 @@ static int commit(struct pg_txn *t)
     int r = t->wake ? pg_send_sql(t->conn, "NOTIFY holdfast") : 0;
 
     if (r == 0)
+        r = pg_bulk_empty(t);
+    if (r == 0)
         r = pg_send_sql(t->conn, "COMMIT");
     if (r == 0)
         r = pg_round(t->conn, &result);
@@ -93,7 +95,10 @@ static int attempt(struct pg_store *s, bool writing, store_job *job, void *arg, 
         r = commit(&t);
         *why = r < 0 ? t.conn->why : PG_WHY_NONE;
     } else if (t.begun) {
-        end_unheard(&t, writing ? "ROLLBACK" : "COMMIT");
+        /* With it goes what a reading job put into a bulk table. */
+        bool filled = t.filled[STORE_BULK_IDS] || t.filled[STORE_BULK_TEXTS] ||
+                      t.filled[STORE_BULK_ROWS];
+        end_unheard(&t, writing || filled ? "ROLLBACK" : "COMMIT");
     }
     t.conn->unlimited = false;
     pg_pool_return(s, t.conn);

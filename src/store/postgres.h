@@ -51,6 +51,7 @@ struct pg_conn {
     bool broken;    /* cannot be used again */
     bool unlimited; /* a migration runs */
     bool bulk;      /* the temporary tables are there */
+    size_t held[3]; /* rows put into each since it was truncated: all but the present are dead */
     bool pending;   /* what was sent last was not yet answered */
     enum pg_why why;
     const char *sql;                        /* what was sent last, for messages */
@@ -183,6 +184,9 @@ int pg_bulk_rows(struct store_txn *t, const struct store_bulk_row *rows, size_t 
 int pg_add(struct store_txn *t, const struct store_addition *rows);
 int pg_look_up(struct store_txn *t);
 int pg_bulk_prepare(struct pg_conn *c);
+
+/* Sends what empties the tables that the job filled, in front of the commit. */
+int pg_bulk_empty(struct pg_txn *t);
 
 int pg_watch_open(struct store *s, struct store_watch **ret);
 void pg_watch_close(struct store_watch *w);
