@@ -11,17 +11,25 @@ enum { CHUNK = 64 * 1024 };
 static const char copy_head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
 enum { COPY_HEAD = sizeof copy_head - 1 };
 
-/* Of these tables the planner knows the size, and may choose: see set_up in postgres_conn.c. */
-#define ANALYZED(table) "ANALYZE " table, "ANALYZE " table "; SET LOCAL enable_seqscan = on"
-
+/*
+ * What fills a table, in one go: the server answers to all of it at the end. Of these tables the
+ * planner knows the size, and may choose: see set_up in postgres_conn.c.
+ */
+#define FILL(before, table, analyzed, after)                                                       \
+    before "COPY " table " FROM STDIN (FORMAT binary); ANALYZE " analyzed after
+#define CHOOSE "; SET LOCAL enable_seqscan = on"
+#define CLEAR(table) "DELETE FROM " table
 #define TABLE(table, analyzed)                                                                     \
     {                                                                                              \
-        "DELETE FROM " table, "TRUNCATE " table, "COPY " table " FROM STDIN (FORMAT binary)",      \
-            ANALYZED(analyzed)                                                                     \
+        CLEAR(table), "TRUNCATE " table,                                                           \
+            {{FILL("", table, analyzed, CHOOSE), FILL("", table, analyzed, "")},                   \
+             {FILL(CLEAR(table) ";", table, analyzed, CHOOSE),                                     \
+              FILL(CLEAR(table) ";", table, analyzed, "")}},                                       \
     }
 
 static const struct {
-    const char *clear, *truncate, *copy, *analyze, *analyze_to_choose;
+    const char *clear, *truncate;
+    const char *fill[2][2]; /* whether it was filled before; whether store_look_up was called */
 } tables[] = {
     [STORE_BULK_IDS] = TABLE("bulk_ids", "bulk_ids"),
     [STORE_BULK_TEXTS] = TABLE("bulk_texts", "bulk_texts"),
@@ -248,19 +256,10 @@ static int fill(struct store_txn *base, enum store_bulk kind, const struct sourc
 
     if (r == 0)
         r = begin(t);
-    if (r == 0 && t->filled[kind]) {
-        r = pg_send_sql(t->conn, tables[kind].clear);
-        if (r == 0)
-            r = pg_round(t->conn, NULL);
-    }
+    const char *sql = tables[kind].fill[t->filled[kind]][t->looking_up];
     t->filled[kind] = true;
     t->conn->held[kind] += from->n;
-    if (r == 0)
-        r = copy(t->conn, tables[kind].copy, from);
-    if (r == 0)
-        r = pg_script(t->conn,
-                      t->looking_up ? tables[kind].analyze : tables[kind].analyze_to_choose);
-    return r;
+    return r ? r : copy(t->conn, sql, from);
 }
 
 int pg_bulk_empty(struct pg_txn *t)
