@@ -85,8 +85,9 @@ const struct option config_options[] = {
      "production), smtp, ses; none (the default in production) sends nothing."},
     TEXT("EMAIL_FROM", email_from, "Holdfast <holdfast@localhost>", 0,
          "Who messages are from; with smtp and ses an address of a domain of yours."),
-    NUMBER("EMAIL_SENDERS", email_senders, "4", 1, 64, 0,
-           "Messages that are handed over at the same time."),
+    NUMBER("EMAIL_SENDERS", email_senders, "16", 1, 64, 0,
+           "Messages that are handed over at the same time, each over a connection of its own: no "
+           "more than the mail server allows."),
     TEXT("EMAIL_SERVICE_TOKENS", email_service_tokens, "", OPTION_SECRET | OPTION_RELOAD,
          "Comma-separated TENANT_ID:TOKEN, each token 32 characters or more: a program that bears "
          "one sends mail for that tenant by /v1/emails."),
