@@ -36,8 +36,12 @@ static void configure(void)
 {
     /* Its statistics cost a process-wide lock at each allocation; nobody reads them. */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    /* What a statement or a job may have to undo; past 64 KiB it would go to a file of its own. */
-    sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, 4 * 1024 * 1024);
+    /*
+     * What a statement or a job may have to undo is in memory up to so many bytes, and then goes to
+     * a file in pieces of that size. SQLite writes no piece of 128 KiB or more: it takes the length
+     * modulo that, and reports a full disk where nothing is left.
+     */
+    sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, 128 * 1024 - 1);
 }
 
 static char *path_of(const char *url)

@@ -440,6 +440,37 @@ static void test_bulk(void **state)
     free(ids);
 }
 
+/* Much that was there is changed twice in a job, and then it is to be as it was, or is not. */
+static int undoing_job(struct store_txn *t, void *arg)
+{
+    const int *outcome = arg;
+    int r = store_exec(t, "UPDATE things SET name = 'first'", NULL, NO_PARAMS);
+
+    if (r == 0)
+        r = store_exec(t, "UPDATE things SET name = 'second', body = NULL", NULL, NO_PARAMS);
+    return r ? r : *outcome;
+}
+
+static void test_much_to_undo(void **state)
+{
+    enum { THINGS = 12, BODY = 1024 * 1024 };
+    struct fixture *f = *state;
+    char *body = calloc(1, BODY);
+    int rolled_back = 7, kept = 0;
+
+    assert_non_null(body);
+    for (int i = 0; i < THINGS; i++)
+        assert_done(put_thing(f->s, i, P_TEXT(STR("before")), P_BLOB(body, BODY)));
+    assert_int_equal(store_write(f->s, undoing_job, &rolled_back), rolled_back);
+    assert_int_equal(fixture_number(f->s, "SELECT COUNT(*) FROM things WHERE name = 'before'"
+                                          " AND length(body) = 1048576"),
+                     THINGS);
+    assert_done(store_write(f->s, undoing_job, &kept));
+    assert_int_equal(fixture_number(f->s, "SELECT COUNT(*) FROM things WHERE name = 'second'"),
+                     THINGS);
+    free(body);
+}
+
 struct leaving {
     const struct uuid *ids;
     size_t n;
@@ -747,6 +778,7 @@ int main(void)
         FIXTURE_BOTH(test_batch_with_failing_jobs),
         FIXTURE_BOTH(test_lock_serialises),
         FIXTURE_BOTH(test_bulk),
+        FIXTURE_BOTH(test_much_to_undo),
         FIXTURE_BOTH(test_bulk_emptied),
         FIXTURE_BOTH(test_bulk_rows),
         FIXTURE_BOTH(test_add),
