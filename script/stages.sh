@@ -21,8 +21,9 @@ seconds_since() {
     awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", to - from }'
 }
 
-# Runs stage_NAME with its output in a log, which is shown where it fails. The background keeps
-# set -e alive inside; a tested command would lose it.
+# Runs stage_NAME with its output in a log, which is shown where it fails; then sets failed. To be
+# called as a command by itself: where its status is tested, set -e is lost, also in the background,
+# and only a stage's last command would count.
 run_stage() {
     local name=$1 log=$logs/$1.log from=$EPOCHREALTIME result=ok status=0
     printf '== %-14s %s\n' "$name" "$(table_line "$name")"
@@ -31,12 +32,12 @@ run_stage() {
         "stage_${name//-/_}"
     ) >"$log" 2>&1 </dev/null &
     wait $! || status=$?
-    [ "$status" = 0 ] || result=FAILED
-    if [ $result = FAILED ]; then
+    if [ "$status" != 0 ]; then
+        result=FAILED
+        failed=1
         sed 's/^/   /' "$log"
     fi
     summary+=$(printf '%-14s %9s  %s' "$name" "$(seconds_since "$from")" $result)$'\n'
-    [ $result = ok ]
 }
 
 # Runs the named stages and prints the table. Fails where one of them failed.
@@ -52,7 +53,7 @@ run_stages() {
     done
     mkdir -p "$logs"
     for name in "$@"; do
-        run_stage "$name" || failed=1
+        run_stage "$name"
     done
     printf '\n%s%-14s %9s  %s\n' "$summary" total "$(seconds_since "$from")" \
         "$([ $failed = 0 ] && echo ok || echo FAILED)"
