@@ -1,3 +1,5 @@
+#include "mail/outbox_turn.h"
+
 #include "base/fault.h"
 #include "mail/outbox_content.h"
 #include "mail/outbox_work.h"

@@ -96,8 +96,8 @@ static int attempt(struct pg_store *s, bool writing, store_job *job, void *arg, 
         *why = r < 0 ? t.conn->why : PG_WHY_NONE;
     } else if (t.begun) {
         /* With it goes what a reading job put into a bulk table. */
-        bool filled = t.filled[STORE_BULK_IDS] || t.filled[STORE_BULK_TEXTS] ||
-                      t.filled[STORE_BULK_ROWS];
+        bool filled =
+            t.filled[STORE_BULK_IDS] || t.filled[STORE_BULK_TEXTS] || t.filled[STORE_BULK_ROWS];
         end_unheard(&t, writing || filled ? "ROLLBACK" : "COMMIT");
     }
     t.conn->unlimited = false;
