@@ -151,8 +151,14 @@ static void knows_controls(void **state)
                                STR("a\xE2\x80\xA9"),
                                STR("\xC2\x9B"
                                    "2")};
-    const struct str without[] = {STR(""), STR(" ~"), STR("\xC2\xA0"), STR("\xC3\x80"),
-                                  STR("\xE2\x80\xA7\xE2\x80\xAA\xE2\x82\xA8")};
+    /* U+202A comes behind the last of them; no string literal, for it hides what it stands in. */
+    static const char embedding[] = {'\xE2', '\x80', '\xAA'};
+    const struct str without[] = {STR(""),
+                                  STR(" ~"),
+                                  STR("\xC2\xA0"),
+                                  STR("\xC3\x80"),
+                                  STR("\xE2\x80\xA7\xE2\x82\xA8"),
+                                  {embedding, sizeof embedding}};
 
     for (size_t i = 0; i < sizeof with / sizeof *with; i++)
         assert_true(str_has_control(with[i]));
