@@ -67,8 +67,10 @@ static const struct field suppression_fields[] = {
     LISTED_FIELD("scope", FIELD_STR, 0, scope, "tenant, or installation: holds for all tenants."),
     LISTED_FIELD("tenantId", FIELD_UUID, FIELD_NULLABLE, tenant_id, "Whose mail it stops."),
     LISTED_FIELD("source", FIELD_STR, 0, source, "Where it is from: event, api, import, ..."),
-    LISTED_FIELD("note", FIELD_STR, FIELD_NULLABLE, note, "For people."),
-    LISTED_FIELD("createdBy", FIELD_STR, 0, created_by, "Who, or what."),
+    LISTED_FIELD("note", FIELD_STR, FIELD_NULLABLE, note,
+                 "For people; of the installation's for operators."),
+    LISTED_FIELD("createdBy", FIELD_STR, FIELD_NULLABLE, created_by,
+                 "Who, or what; of the installation's for operators."),
     LISTED_FIELD("createdAt", FIELD_TIME, 0, created_at, "When."),
     LISTED_FIELD("expiresAt", FIELD_TIME, FIELD_NULLABLE, expires_at, "null: never."),
 };

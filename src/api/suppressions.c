@@ -283,7 +283,8 @@ static const struct field remove_fields[] = {
     [GIVEN_REMOVE_REASON] = {"reason", FIELD_CHOICE, 0, offsetof(struct remove_query, reason), 0, 0,
                              reasons, NULL,
                              "Only entries for this reason; by default all, unless the recipient "
-                             "unsubscribed or complained, which has to be named."},
+                             "unsubscribed or complained, which has to be named, or an operator "
+                             "alone may lift one."},
 };
 static const struct shape remove_shape =
     SHAPE("SuppressionRemoval", struct remove_query, remove_fields);
@@ -305,6 +306,19 @@ static int refuse_wishes(struct call *call, unsigned wishes)
                         text);
 }
 
+/* What bounced by itself a tenant may try again; what was decided for all is not its to lift. */
+static int refuse_reserved(struct call *call, unsigned reserved)
+{
+    char text[SUPPRESSION_REASONS_SIZE];
+
+    suppression_reasons_print(reserved, text);
+    return call_problem(call, PROBLEM_FORBIDDEN,
+                        "It holds for the whole installation (%s), which only an operator can "
+                        "lift. Nothing was removed: what else there is has to be named by its "
+                        "reason.",
+                        text);
+}
+
 static int remove_job(struct store_txn *t, void *arg)
 {
     struct removing *m = arg;
@@ -318,6 +332,8 @@ static int remove_job(struct store_txn *t, void *arg)
         return call_problem(m->call, PROBLEM_NOT_FOUND, "This address is not suppressed.");
     if (r == SUPPRESSION_WISHED)
         return refuse_wishes(m->call, removed);
+    if (r == SUPPRESSION_RESERVED)
+        return refuse_reserved(m->call, removed);
     if (r)
         return r;
     json_object_begin(&w);
@@ -340,7 +356,8 @@ static int make_removal(struct call *call, struct suppression_removal *removal)
     *removal = (struct suppression_removal){
         .tenant = named ? &query->tenant_id : bound,
         .reason = shape_given(query, GIVEN_REMOVE_REASON) ? (int)query->reason : -1,
-        .now = call->now};
+        .now = call->now,
+        .by_operator = !bound};
     return api_address(call, "address", query->address, &removal->address);
 }
 

@@ -82,7 +82,8 @@ static int print_all(struct email_verb *v, struct str address, bool csv)
                                   .address = address,
                                   .reason = -1,
                                   .valid_at = v->now,
-                                  .limit = PAGE}};
+                                  .limit = PAGE,
+                                  .by_operator = true}};
     int exit_code = EXIT_DONE;
 
     do {
@@ -249,7 +250,8 @@ static int remove_one(struct email_verb *v, const char *word)
         (struct suppression_removal){.tenant = v->tenant,
                                      .address = c.entry.address,
                                      .reason = cli_value(v->cli, "reason") ? (int)reason : -1,
-                                     .now = v->now};
+                                     .now = v->now,
+                                     .by_operator = true};
     int r = store_write(v->session.store, remove_job, &c);
     return r ? tell_not_removed(&c, word, r) : EXIT_DONE;
 }

@@ -35,12 +35,19 @@ static const char add_sql[] =
     "s.address = $4 AND ($5 = '' OR s.reason = $5) AND " SUPPRESSION_WITHIN("$1", "$2", "$3")
 #define IN_FORCE "(s.expires_at IS NULL OR s.expires_at > $6)"
 
-static const char wishes_sql[] =
-    "SELECT s.reason FROM suppressions s WHERE " REMOVED " AND " WISHED " AND " IN_FORCE;
+/* What a tenant may not lift; $7: 1 for an operator. What bounced may work again. */
+#define RESERVED                                                                                   \
+    "($7 = 0 AND s.tenant_id = $3 AND NOT (s.source = 'event'"                                     \
+    " AND s.reason IN ('bounce', 'soft_bounces')))"
+
+static const char reserved_sql[] =
+    "SELECT s.reason FROM suppressions s WHERE " REMOVED " AND " RESERVED " AND " IN_FORCE;
+static const char wishes_sql[] = "SELECT s.reason FROM suppressions s WHERE " REMOVED
+                                 " AND NOT " RESERVED " AND " WISHED " AND " IN_FORCE;
 /* A wish of this very moment, which the statement above could not see, stays. */
 static const char remove_sql[] =
-    "DELETE FROM suppressions AS s WHERE " REMOVED " AND ($5 <> '' OR NOT (" WISHED " AND " IN_FORCE
-    ")) RETURNING reason";
+    "DELETE FROM suppressions AS s WHERE " REMOVED " AND NOT " RESERVED
+    " AND ($5 <> '' OR NOT (" WISHED " AND " IN_FORCE ")) RETURNING reason";
 static const char forget_sql[] = "DELETE FROM soft_bounces WHERE address = $1";
 
 /* So many addresses go into one statement. */
@@ -127,7 +134,8 @@ static int read_reasons(struct store_txn *t, const char *sql,
     unsigned reasons = 0;
     int r = store_query(t, sql, &rows,
                         PARAMS(P_INT(removal->tenant ? 0 : 1), P_ID(tenant), P_ID(&everywhere),
-                               P_TEXT(removal->address), P_TEXT(named), P_INT(removal->now)));
+                               P_TEXT(removal->address), P_TEXT(named), P_INT(removal->now),
+                               P_INT(removal->by_operator || !removal->tenant ? 1 : 0)));
 
     while (r == 0 && (r = store_rows_next(rows)) == 1) {
         r = suppression_reason_parse(store_col_text(rows, 0), &reason) == 0
@@ -141,22 +149,37 @@ static int read_reasons(struct store_txn *t, const char *sql,
     return r;
 }
 
+/* The outcome, with their reasons, where the statement finds any. */
+static int check_none(struct store_txn *t, const char *sql,
+                      const struct suppression_removal *removal, enum suppression_outcome outcome,
+                      unsigned *ret_reasons)
+{
+    unsigned reasons = 0;
+    int r = read_reasons(t, sql, removal, &reasons);
+
+    if (r || reasons == 0)
+        return r;
+    *ret_reasons = reasons;
+    return outcome;
+}
+
 int suppression_remove(struct store_txn *t, const struct suppression_removal *removal,
                        unsigned *ret_reasons)
 {
     bool all = removal->reason < 0;
-    unsigned wishes = 0, removed = 0;
-    int r = all ? read_reasons(t, wishes_sql, removal, &wishes) : 0;
+    unsigned removed = 0;
+    int r = all ? check_none(t, reserved_sql, removal, SUPPRESSION_RESERVED, ret_reasons) : 0;
 
-    if (r == 0 && wishes) {
-        *ret_reasons = wishes;
-        return SUPPRESSION_WISHED;
-    }
+    if (r == 0 && all)
+        r = check_none(t, wishes_sql, removal, SUPPRESSION_WISHED, ret_reasons);
     if (r == 0)
         r = read_reasons(t, remove_sql, removal, &removed);
-    if (r || removed == 0)
+    if (r == 0 && removed == 0) {
+        r = check_none(t, reserved_sql, removal, SUPPRESSION_RESERVED, ret_reasons);
         return r ? r : SUPPRESSION_UNKNOWN;
-    r = suppression_reach_forget(t, removal->address);
+    }
+    if (r == 0)
+        r = suppression_reach_forget(t, removal->address);
     if (r == 0 && (all || removal->reason == SUPPRESSION_SOFT_BOUNCES))
         r = store_exec(t, forget_sql, NULL, PARAMS(P_TEXT(removal->address)));
     if (r == 0)

@@ -6,8 +6,10 @@
  *
  * A tenant parameter is the caller's bound; NULL (for operators and for what the server does
  * itself) means any. Within a tenant's bound are its own entries, and those of the installation
- * that concern it (mail/suppression_reach.h): so it may lift what stops its own mail, and learns
- * nothing of others'. Addresses are normalised (identity/email_address.h).
+ * that concern it (mail/suppression_reach.h), of which it learns neither the note nor who made
+ * them. Those it may lift that a bounce made, since a mailbox may work again; what a person decided
+ * for all, or a recipient wished, only an operator lifts. Addresses are normalised
+ * (identity/email_address.h).
  */
 #ifndef HOLDFAST_MAIL_SUPPRESSION_H
 #define HOLDFAST_MAIL_SUPPRESSION_H
@@ -20,7 +22,8 @@
 enum suppression_outcome {
     SUPPRESSION_EXISTS = 1, /* suppressed for this reason at least as long already */
     SUPPRESSION_UNKNOWN,
-    SUPPRESSION_WISHED /* it is the recipient's own wish, which is lifted only by its name */
+    SUPPRESSION_WISHED,  /* it is the recipient's own wish, which is lifted only by its name */
+    SUPPRESSION_RESERVED /* it is the installation's, and lifted by operators alone */
 };
 
 enum suppression_reason {
@@ -68,15 +71,19 @@ struct suppression_removal {
     struct str address;
     int reason; /* an enum suppression_reason; -1: any that is not the recipient's own */
     int64_t now;
+    bool by_operator; /* who lifts any entry within the bound; without a bound it is one */
 };
 
 /*
  * Removes the entries of an address for a reason, or all of them. That somebody unsubscribed or
  * complained is not undone in passing: where such an entry is in force and no reason is named,
- * nothing is removed. With the entries, or those of soft bounces, the soft bounces are forgotten.
+ * nothing is removed. Nor is it where one is in force that only operators lift; where a reason is
+ * named, such a one stays, and what is the tenant's own goes. With the entries, or those of soft
+ * bounces, the soft bounces are forgotten.
  *
- * Returns 0 with the reasons of what was removed, SUPPRESSION_WISHED with those that have to be
- * named, SUPPRESSION_UNKNOWN where there is nothing within the bound, or a fault.
+ * Returns 0 with the reasons of what was removed; SUPPRESSION_RESERVED with those that stand in the
+ * way, or are all that there is; SUPPRESSION_WISHED with those that have to be named;
+ * SUPPRESSION_UNKNOWN where there is nothing within the bound; or a fault.
  */
 int suppression_remove(struct store_txn *t, const struct suppression_removal *removal,
                        unsigned *ret_reasons);
@@ -88,10 +95,12 @@ struct suppression_query {
     int64_t valid_at;                /* leaves out what has expired by then; 0: all */
     const struct suppression *after; /* the last one of the page before; NULL: the start */
     size_t limit;
+    bool by_operator; /* who reads notes and makers of all; without a bound it is one */
 };
 
 /*
- * By address, tenant and reason, in an array of the arena. Reads a page along an index, at any
+ * By address, tenant and reason, in an array of the arena; what is not for the caller is empty.
+ * Reads a page along an index, at any
  * depth and whatever others have; besides, entries that have expired and are kept to be looked at.
  * Returns 0 or a fault.
  */

@@ -99,15 +99,22 @@ struct suppression_statement suppression_statement(const struct suppression_quer
     return s;
 }
 
-static int read_one(struct store_rows *rows, struct arena *a, struct suppression *s)
+/* What an operator noted of all is for operators. */
+static bool hides(const struct suppression_query *q, const struct suppression *s)
+{
+    return q->tenant && !q->by_operator && uuid_is_nil(&s->tenant_id);
+}
+
+static int read_one(struct store_rows *rows, struct arena *a, const struct suppression_query *q,
+                    struct suppression *s)
 {
     s->tenant_id = store_col_id(rows, 0);
     s->address = arena_str(a, store_col_text(rows, 1));
     if (suppression_reason_parse(store_col_text(rows, 2), &s->reason) != 0)
         return fault_set(FAULT_STORE, "a suppression has no known reason");
     s->source = arena_str(a, store_col_text(rows, 3));
-    s->note = arena_str(a, store_col_text(rows, 4));
-    s->created_by = arena_str(a, store_col_text(rows, 5));
+    s->note = hides(q, s) ? STR("") : arena_str(a, store_col_text(rows, 4));
+    s->created_by = hides(q, s) ? STR("") : arena_str(a, store_col_text(rows, 5));
     s->created_at = store_col_int(rows, 6);
     s->expires_at = store_col_int(rows, 7);
     return s->address.p && s->source.p && s->note.p && s->created_by.p ? 0 : FAULT_MEMORY;
@@ -123,7 +130,7 @@ int suppression_list(struct store_txn *t, struct arena *a, const struct suppress
     int r = items ? store_query(t, s.sql, &rows, s.params, s.n) : FAULT_MEMORY;
 
     while (r == 0 && n < query->limit && (r = store_rows_next(rows)) == 1)
-        r = read_one(rows, a, &items[n++]);
+        r = read_one(rows, a, query, &items[n++]);
     if (r)
         return r;
     *ret_items = items;

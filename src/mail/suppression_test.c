@@ -91,6 +91,14 @@ static int remove_address(struct scene *f, const struct uuid *tenant, const char
     return remove_for(f, tenant, address, ANY, &reasons);
 }
 
+/* As remove_for says, for an operator who names the tenant. */
+static int remove_as_operator(struct scene *f, const char *address, int reason)
+{
+    struct work w = {.removal = {&f->tenant, str_of(address), reason, NOW, .by_operator = true}};
+
+    return store_write(f->node.store, remove_job, &w);
+}
+
 /* What is in the list of an address, as bits. */
 static unsigned reasons_of(struct scene *f, const struct uuid *tenant, const char *address)
 {
@@ -256,10 +264,96 @@ static void test_bounds(void **state)
     assert_string_equal(letters(f, q), "");
     assert_int_equal(remove_address(f, &f->tenant, "foreign@x.org"), SUPPRESSION_UNKNOWN);
     assert_int_equal(remove_address(f, &f->tenant, "theirs@x.org"), SUPPRESSION_UNKNOWN);
-    assert_int_equal(remove_address(f, &f->tenant, "mailed@x.org"), SUPPRESSION_WISHED);
-    assert_done(remove_address(f, &f->tenant, "user@example.com"));
+    assert_int_equal(remove_address(f, &f->tenant, "mailed@x.org"), SUPPRESSION_RESERVED);
+    assert_int_equal(remove_as_operator(f, "foreign@x.org", ANY), SUPPRESSION_UNKNOWN);
+    assert_int_equal(remove_as_operator(f, "mailed@x.org", ANY), SUPPRESSION_WISHED);
+    assert_done(remove_as_operator(f, "user@example.com", ANY));
     assert_string_equal(letters(f, (struct suppression_query){.tenant = &f->tenant, .reason = -1}),
                         "mo");
+}
+
+/* What a tenant lifts of the installation's: what bounced by itself, and nothing else. */
+static void test_reserved(void **state)
+{
+    static const char *const sources[] = {"event", "api", "import", "cli"};
+    struct scene *f = *state;
+
+    scene_member(f, "user");
+    for (size_t k = 0; k < sizeof sources / sizeof *sources; k++) {
+        for (int i = 0; i < SUPPRESSION_REASONS; i++) {
+            enum suppression_reason reason = (enum suppression_reason)i;
+            struct work w = {.entry = {everywhere, STR("user@example.com"), reason,
+                                       str_of(sources[k]), STR(""), STR(""), NOW, 0}};
+            bool lifted = k == 0 && (BIT(BOUNCE) | BIT(SOFT_BOUNCES)) & 1U << i;
+            unsigned reasons = 0;
+
+            for (int named = 0; named < 2; named++) {
+                assert_int_equal(store_write(f->node.store, add_job, &w),
+                                 named && !lifted ? SUPPRESSION_EXISTS : 0);
+                assert_int_equal(
+                    remove_for(f, &f->tenant, "user@example.com", named ? i : ANY, &reasons),
+                    lifted ? 0 : SUPPRESSION_RESERVED);
+                assert_int_equal(reasons, 1U << i);
+                assert_int_equal(scene_number(f, "SELECT count(*) FROM suppressions"), !lifted);
+            }
+            assert_int_equal(remove_as_operator(f, "user@example.com", i),
+                             lifted ? SUPPRESSION_UNKNOWN : 0);
+        }
+    }
+}
+
+/* A tenant's own entry goes from beside one that stays. */
+static void test_reserved_beside(void **state)
+{
+    struct scene *f = *state;
+    const char *who = "user@example.com";
+    unsigned reasons = 0;
+
+    scene_member(f, "user");
+    assert_done(add(f, &everywhere, who, SUPPRESSION_MANUAL, NOW + 1));
+    assert_done(add(f, &f->tenant, who, SUPPRESSION_MANUAL, 0));
+    assert_done(add(f, &f->tenant, who, SUPPRESSION_COMPLAINT, 0));
+    mail_apply_one(f, mail_bounce("p", who, NOW));
+    assert_int_equal(remove_for(f, &f->tenant, who, ANY, &reasons), SUPPRESSION_RESERVED);
+    assert_int_equal(reasons, BIT(MANUAL));
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM suppressions"), 4);
+    assert_done(remove_for(f, &f->tenant, who, SUPPRESSION_MANUAL, &reasons));
+    assert_int_equal(reasons, BIT(MANUAL));
+    assert_int_equal(remove_for(f, &f->tenant, who, SUPPRESSION_MANUAL, &reasons),
+                     SUPPRESSION_RESERVED);
+    assert_done(remove_for(f, &f->tenant, who, SUPPRESSION_COMPLAINT, &reasons));
+    assert_done(remove_for(f, &f->tenant, who, SUPPRESSION_BOUNCE, &reasons));
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM suppressions"), 1);
+    /* One that is over stands in nobody's way, and is still not theirs. */
+    assert_done(add(f, &f->tenant, who, SUPPRESSION_BOUNCE, 0));
+    struct work w = {.removal = {&f->tenant, str_of(who), ANY, NOW + 1}};
+    assert_done(store_write(f->node.store, remove_job, &w));
+    assert_int_equal(store_write(f->node.store, remove_job, &w), SUPPRESSION_UNKNOWN);
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM suppressions"), 1);
+}
+
+/* Notes of all are an operator's; so is who made them. */
+static void test_hidden(void **state)
+{
+    struct scene *f = *state;
+
+    scene_member(f, "user");
+    assert_done(add(f, &everywhere, "user@example.com", SUPPRESSION_MANUAL, 0));
+    assert_done(add(f, &f->tenant, "user@example.com", SUPPRESSION_MANUAL, 0));
+    for (int i = 0; i < 6; i++) {
+        struct work w = {.f = f,
+                         .query = {.tenant = i < 4 ? &f->tenant : NULL, .reason = -1, .limit = 5}};
+        w.query.by_operator = i == 2 || i == 3;
+        w.query.address = i % 2 ? STR("user@example.com") : STR("");
+        assert_done(store_read(f->node.store, list_job, &w));
+        assert_int_equal(w.n, 2);
+        for (size_t k = 0; k < w.n; k++) {
+            bool hidden = i < 2 && uuid_is_nil(&w.items[k].tenant_id);
+            assert_true(str_eq(w.items[k].note, hidden ? STR("") : STR("note")));
+            assert_true(str_eq(w.items[k].created_by, hidden ? STR("") : STR("tester")));
+            assert_true(str_eq(w.items[k].source, STR("api")));
+        }
+    }
 }
 
 static int64_t reached(struct scene *f)
@@ -339,7 +433,7 @@ static void test_reach(void **state)
     /* With an entry what it concerned goes as well. */
     mail_apply_one(f, mail_complaint("p", "a@x.org", NOW));
     assert_int_equal(reached(f), 6);
-    assert_done(remove_for(f, &f->tenant, "a@x.org", SUPPRESSION_BOUNCE, &reasons));
+    assert_done(remove_for(f, NULL, "a@x.org", SUPPRESSION_BOUNCE, &reasons));
     assert_int_equal(reached(f), 4);
     struct work w = {.now = NOW + 5};
     assert_done(store_write(f->node.store, reap_job, &w));
@@ -360,7 +454,7 @@ static void test_later_user(void **state)
     q.tenant = &f->other;
     assert_string_equal(letters(f, q), "");
     assert_int_equal(remove_address(f, &f->other, "user@example.com"), SUPPRESSION_UNKNOWN);
-    assert_done(remove_address(f, &f->tenant, "user@example.com"));
+    assert_int_equal(remove_address(f, &f->tenant, "user@example.com"), SUPPRESSION_RESERVED);
 }
 
 /* Whom soft bounces concern is forgotten with the delivery that lifts them. */
@@ -615,6 +709,9 @@ int main(void)
         SCENE_BOTH(test_strength),
         SCENE_BOTH(test_wishes),
         SCENE_BOTH(test_bounds),
+        SCENE_BOTH(test_reserved),
+        SCENE_BOTH(test_reserved_beside),
+        SCENE_BOTH(test_hidden),
         SCENE_BOTH(test_reach),
         SCENE_BOTH(test_later_user),
         SCENE_BOTH(test_reach_of_events),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { forEachStore, withInstallation } from './harness.mjs';
-import { allItems, expect, people, signIn, small } from './support.mjs';
+import { allItems, expect, people, signIn, small, sql, sqlId } from './support.mjs';
 
 const base = '/v1/email-monitoring/suppressions';
 
@@ -130,12 +130,58 @@ forEachStore((store) => {
                 'of the installation\'s those that it writes to');
             assert.deepEqual(await list(tokens.stranger), []);
             assert.deepEqual((await records('mail.suppress', tokens.admin)).map(({ subject }) => subject), ['one@example.net']);
-            // A tenant may lift what stops its own mail, and nothing else.
             expect(await call(tokens.admin, 'DELETE', remove('all@example.net')), 404);
-            expect(await call(tokens.admin, 'DELETE', remove(member.email)), 409, 'conflict');
-            expect(await call(tokens.admin, 'DELETE', `${remove(member.email)}&reason=complaint`), 204);
+            expect(await call(tokens.operator, 'DELETE', remove(member.email)), 409, 'conflict');
+            expect(await call(tokens.operator, 'DELETE', `${remove(member.email)}&reason=complaint`), 204);
             expect(await call(tokens.operator, 'DELETE', remove('one@example.net')), 204);
             assert.deepEqual((await list(tokens.operator)).map(({ address }) => address), ['all@example.net']);
+        });
+    });
+
+    test('a tenant neither lifts nor reads what an operator decided for all', async () => {
+        await withPeople(store, async ({ installation, server, operator, admin, member, tokens, call, list, send, records }) => {
+            const address = member.email, all = { address, scope: 'installation' };
+            const mail = () => server.api('POST', '/v1/emails', { token: tokens.admin, body: { to: address, subject: 'Hello', text: 'Hello.\n' } });
+            const lift = (token, reason) => call(token, 'DELETE', remove(address) + (reason ? `&reason=${reason}` : ''));
+            const refused = async (reason, shown) => {
+                assert.match(expect(await lift(tokens.admin, reason), 403, 'forbidden').detail, new RegExp(`\\(${shown}\\), which only an operator can lift\\. Nothing was removed`));
+                expect(await mail(), 409, 'suppressed');
+            };
+            expect(await call(tokens.operator, 'POST', '', { ...all, note: 'court order 17' }), 201);
+            expect(await call(tokens.operator, 'POST', '', { ...all, reason: 'complaint', note: 'told elsewhere' }), 201);
+            expect(await send(tokens.operator, `address,reason\n${address},bounce\n${address},provider`, '?scope=installation'), 200);
+            await refused('', 'bounce, complaint, manual, provider');
+            for (const reason of ['bounce', 'complaint', 'manual', 'provider']) await refused(reason, reason);
+            assert.deepEqual(await records('mail.unsuppress'), []);
+
+            // What it is for, and since when, is shown; neither what was noted nor by whom.
+            const csv = async (token) => (await server.api('GET', base, { token, headers: { accept: 'text/csv' } })).body;
+            const person = async (token) => expect(await server.api('GET', `/v1/users/${member.id}/mail`, { token }), 200).suppressions;
+            for (const entries of [await list(tokens.admin), await list(tokens.admin, remove(address)), await person(tokens.admin)]) {
+                assert.deepEqual(entries.map(({ reason, scope, source, note, createdBy }) => [reason, scope, source, note, createdBy]), [
+                    ['bounce', 'installation', 'import', null, null], ['complaint', 'installation', 'api', null, null],
+                    ['manual', 'installation', 'api', null, null], ['provider', 'installation', 'import', null, null],
+                ]);
+                for (const { createdAt } of entries) assert.ok(createdAt);
+            }
+            for (const hidden of ['court order', 'elsewhere', operator.email]) assert.ok(!(await csv(tokens.admin)).includes(hidden), hidden);
+            assert.equal((await csv(tokens.admin)).split('\r\n').length, 6);
+            assert.match(await csv(tokens.operator), new RegExp(`"court order 17",.*,"${operator.email}"`));
+            for (const entries of [await list(tokens.operator), await person(tokens.operator)])
+                assert.equal(entries.find(({ reason }) => reason === 'manual').note, 'court order 17');
+
+            // What is its own it lifts from beside them, and what bounced by itself.
+            expect(await call(tokens.admin, 'POST', '', { address, note: 'own' }), 201);
+            assert.deepEqual((await list(tokens.admin, '?reason=manual')).map(({ note, createdBy }) => [note, createdBy]).sort(), [[null, null], ['own', admin.email]].sort());
+            await refused('', 'bounce, complaint, manual, provider');
+            expect(await lift(tokens.admin, 'manual'), 204);
+            await refused('manual', 'manual');
+            for (const reason of ['bounce', 'complaint', 'manual', 'provider']) expect(await lift(tokens.operator, reason), 204);
+            await sql(installation, `INSERT INTO suppressions (tenant_id, address, reason, source, note, created_at, created_by)
+                VALUES (${sqlId(installation, '00000000-0000-0000-0000-000000000000')}, '${address}', 'bounce', 'event', '5.1.1', 1, 'system')`);
+            expect(await mail(), 409, 'suppressed');
+            expect(await lift(tokens.admin), 204);
+            expect(await mail(), 202);
         });
     });
 
