@@ -68,8 +68,11 @@ struct listing {
 static int list_job(struct store_txn *t, void *arg)
 {
     struct listing *l = arg;
+    int r = mail_log_list(t, l->arena, &l->query, &l->items, &l->n);
 
-    return mail_log_list(t, l->arena, &l->query, &l->items, &l->n);
+    if (r == 0)
+        email_logs_veil(l->query.tenant, l->items, l->n);
+    return r;
 }
 
 static int reply_list(struct call *call, const struct listing *l)
@@ -157,6 +160,7 @@ static int find_job(struct store_txn *t, void *arg)
 
     if (r)
         return r == MAIL_LOG_UNKNOWN ? PROBLEM_NOT_FOUND : r;
+    email_logs_veil(app_bound(f->call), &f->entry, 1);
     return mail_event_list(t, a, &f->id, 0, EVENTS_MAX, &f->events, &f->n);
 }
 

@@ -1,5 +1,7 @@
 #include "api/email_views.h"
 
+#include "mail/tenant_words.h"
+
 /* The members of a log row, in a struct that begins with one. */
 #define LOG_FIELD(name, type, flags, member, help)                                                 \
     {                                                                                              \
@@ -21,7 +23,8 @@
         LOG_FIELD("counted", FIELD_BOOL, 0, counted,                                               \
                   "Whether this bounce or complaint counts in the rates."),                        \
         LOG_FIELD("errorCode", FIELD_STR, FIELD_NULLABLE, error_code, "Such as 5.1.1."),           \
-        LOG_FIELD("detail", FIELD_STR, FIELD_NULLABLE, detail, "What a server said."),             \
+        LOG_FIELD("detail", FIELD_STR, FIELD_NULLABLE, detail,                                     \
+                  "What a server said; what a transport says of itself, for operators."),          \
         LOG_FIELD("providerId", FIELD_STR, FIELD_NULLABLE, provider_id,                            \
                   "What the transport calls the message; null until it has it."),                  \
         LOG_FIELD("createdAt", FIELD_TIME, 0, created_at, "When it was accepted."),                \
@@ -76,6 +79,12 @@ static const struct field suppression_fields[] = {
 };
 const struct shape email_suppression_shape =
     SHAPE("Suppression", struct suppression_view, suppression_fields);
+
+void email_logs_veil(const struct uuid *bound, struct mail_log_entry *entries, size_t n)
+{
+    for (size_t i = 0; bound && i < n; i++)
+        entries[i].mark.detail = tenant_words_detail(&entries[i].mark);
+}
 
 struct email_log_view email_log_view(const struct mail_log_entry *e)
 {

@@ -83,6 +83,9 @@ struct suppression_view {
 extern const struct shape email_health_shape, email_figures_shape, email_log_shape,
     email_message_shape, email_suppression_shape;
 
+/* Leaves out of rows what is not for who is within a bound (mail/tenant_words.h); NULL: nothing. */
+void email_logs_veil(const struct uuid *bound, struct mail_log_entry *entries, size_t n);
+
 struct email_log_view email_log_view(const struct mail_log_entry *e);
 struct email_event_view email_event_view(const struct mail_event_entry *e);
 struct suppression_view suppression_view(const struct suppression *s);

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "mail/fate.h"
 #include "mail/outbox_desk.h"
+#include "mail/tenant_words.h"
 
 enum { TEMPLATE_MAX = 100, ENTRY_TEXT = 24 };
 
@@ -246,7 +247,7 @@ static const struct field message_fields[] = {
     {"nextAttemptAt", FIELD_TIME, FIELD_OMIT, offsetof(struct message_view, next_attempt_at), 0, 0,
      NULL, NULL, "When it is tried next, unless it is just being handed over."},
     {"lastError", FIELD_STR, FIELD_OMIT, offsetof(struct message_view, last_error), 0, 0, NULL,
-     NULL, "Why the last attempt did not end it."},
+     NULL, "Why the last attempt did not end it; of a transport's own words, for operators."},
     {"recipients", FIELD_LIST, FIELD_REQUIRED, offsetof(struct message_view, recipients), 0, 0,
      NULL, &email_message_shape, "What became of it for each, by address."},
 };
@@ -261,9 +262,15 @@ struct finding {
 static int find_job(struct store_txn *t, void *arg)
 {
     struct finding *f = arg;
-    int r = mail_fate_find(t, f->call->arena, app_bound(f->call), &f->id, &f->fate);
+    const struct uuid *bound = app_bound(f->call);
+    int r = mail_fate_find(t, f->call->arena, bound, &f->id, &f->fate);
 
-    return r == MAIL_LOG_UNKNOWN ? PROBLEM_NOT_FOUND : r;
+    if (r)
+        return r == MAIL_LOG_UNKNOWN ? PROBLEM_NOT_FOUND : r;
+    email_logs_veil(bound, f->fate.recipients, f->fate.n);
+    if (bound)
+        f->fate.problem = tenant_words_error(f->fate.problem);
+    return 0;
 }
 
 /* The events of a recipient. */

@@ -73,6 +73,8 @@ static int page_job(struct store_txn *t, void *arg)
     int r = g->views
                 ? mail_person_logs(t, &g->arena, &g->person, &g->after, PAGE_ROWS, &g->items, &g->n)
                 : FAULT_MEMORY;
+    if (r == 0)
+        email_logs_veil(g->person.tenant, g->items, g->n);
     for (size_t i = 0; r == 0 && i < g->n; i++)
         r = read_events(t, g, i);
     return r;

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { Aws, keys, startContainer, temporary } from './aws.mjs';
 import { forEachStore, waitFor, withInstallation } from './harness.mjs';
 import { parseMessage, passWait, serviceToken, settled } from './sending.mjs';
-import { expect, people, small } from './support.mjs';
+import { expect, people, signIn, small } from './support.mjs';
 
 const hello = { to: 'ada@example.com', subject: 'Hello', text: 'Hello Ada.\n', template: 'welcome' };
 
@@ -20,12 +20,13 @@ async function withSes(store, env, use) {
     await aws.lay();
     const settings = { ...small, ...aws.env, EMAIL_TRANSPORT: 'ses', EMAIL_FROM: 'Acme <mail@acme.example>', PUBLIC_URL: 'https://mail.example.com', ...env };
     await withInstallation({ store, env: settings }, async (installation) => {
-        const { admin } = await people(installation);
+        const everyone = await people(installation);
+        const { admin } = everyone;
         const { tokens: [token], env: services } = serviceToken(admin.tenantId);
         const server = await installation.start({ env: services });
         const send = async (body) => expect(await server.api('POST', '/v1/emails', { token, body: { ...hello, ...body } }), 202).id;
         const view = async (id) => expect(await server.api('GET', `/v1/emails/${id}`, { token }), 200);
-        await use({ installation, server, token, send, view, tenantId: admin.tenantId });
+        await use({ installation, server, token, everyone, send, view, tenantId: admin.tenantId });
         for (const word of [keys.secret, temporary.secret, temporary.token]) assert.ok(!server.stderr.includes(word), 'a secret is in the log');
     });
 }
@@ -66,17 +67,27 @@ forEachStore((store) => {
     });
 
     test('what SES refuses of a message is final', async () => {
-        await withSes(store, {}, async ({ server, token, send }) => {
+        await withSes(store, {}, async ({ server, token, everyone, send }) => {
+            const tokens = Object.fromEntries(Object.entries(await signIn(server, everyone)).map(([name, grant]) => [name, grant.accessToken]));
             await fail(400, 'MessageRejected', 'Email address is not verified.');
-            const { status, recipients: [{ errorCode, detail }] } = await settled(server, token, await send());
-            assert.deepEqual([status, errorCode], ['rejected', 'MessageRejected']);
-            assert.match(detail, /Email address is not verified\./);
+            const { id, status, recipients: [{ errorCode, detail }] } = await settled(server, token, await send());
+            assert.deepEqual([status, errorCode, detail], ['rejected', 'MessageRejected', null]);
+            const get = async (who, path) => expect(await server.api('GET', path, { token: who }), 200);
+            for (const [who, shown] of [[tokens.admin, null], [tokens.operator, 'Email address is not verified.']]) {
+                const [row] = (await get(who, '/v1/email-monitoring/logs')).items;
+                assert.deepEqual([row.messageId, row.detail], [id, shown]);
+                assert.equal((await get(who, `/v1/email-monitoring/logs/${row.id}`)).detail, shown);
+                assert.equal((await get(who, `/v1/emails/${id}`)).recipients[0].detail, shown);
+                const csv = (await server.api('GET', '/v1/email-monitoring/logs', { token: who, headers: { accept: 'text/csv' } })).body;
+                assert.equal(csv.includes('not verified'), shown !== null);
+            }
             assert.equal((await settled(server, token, await send())).status, 'sent');
         });
     });
 
     test('what is wrong with the account, or with SES, lets a message wait', async () => {
-        await withSes(store, {}, async ({ installation, server, token, send, view }) => {
+        await withSes(store, {}, async ({ installation, server, token, everyone, send, view }) => {
+            const operator = (await signIn(server, everyone)).operator.accessToken;
             for (const [status, code, shown] of [
                 [400, 'SendingPausedException', 'SendingPaused'],
                 [400, 'MailFromDomainNotVerifiedException', 'MailFromDomainNotVerified'],
@@ -88,7 +99,9 @@ forEachStore((store) => {
                 const id = await send();
                 const { status: now, lastError } = await putOff(view, id);
                 assert.equal(now, 'queued');
-                assert.ok(lastError.includes(shown) && lastError.includes('said so'), lastError);
+                assert.ok(lastError.includes(shown) && !lastError.includes('said so'), lastError);
+                const whole = expect(await server.api('GET', `/v1/emails/${id}`, { token: operator }), 200).lastError;
+                assert.ok(whole.includes(shown) && whole.includes('said so'), whole);
                 await passWait(installation, id);
                 assert.equal((await settled(server, token, id)).status, 'sent', code);
             }
