@@ -20,9 +20,19 @@ static const char reap_sql[] =
 #define ROW                                                                                        \
     STORE_INTO("email_outbox",                                                                     \
                "message_id, tenant_id, transport, body, attempts, next_at, lease, lease_until,"    \
-               " last_error, created_at",                                                          \
-               "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10")
-enum { ROW_COLUMNS = 10 };
+               " last_error, created_at, rank, security",                                          \
+               "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12")
+enum { ROW_COLUMNS = 12 };
+
+/*
+ * Messages are taken by rank: the time at which the last recipient would be reached if the tenant's
+ * messages went one behind the other, each recipient in so many ms. It is more than it takes, so
+ * who has much to send is always behind who has little. (These are the finish times of fair
+ * queueing.)
+ */
+enum { RECIPIENT_MS = 1000 };
+static const char rank_sql[] =
+    "SELECT coalesce(max(rank), 0) FROM email_outbox WHERE tenant_id = $1 AND security = $2";
 
 /* So many addresses go into one statement. */
 enum { USERS_STEP = 25 };
@@ -138,6 +148,7 @@ struct draft {
     struct outbox_acceptance *item;
     struct mail_recipient to[MAIL_RECIPIENTS_MAX];
     size_t queued; /* recipients who are not suppressed */
+    int64_t rank;
     struct buf body;
 };
 
@@ -230,6 +241,51 @@ static int look_up_all(struct accepting *a)
     return r;
 }
 
+static bool is_security(const struct draft *d)
+{
+    return d->item->request->purpose == UNSUBSCRIBE_SECURITY;
+}
+
+/* The draft before that stands in the same line, if any. */
+static const struct draft *before(const struct accepting *a, const struct draft *d)
+{
+    for (const struct draft *other = d; other-- > a->drafts;)
+        if (other->queued && is_security(other) == is_security(d) &&
+            uuid_eq(&other->item->request->tenant_id, &d->item->request->tenant_id))
+            return other;
+    return NULL;
+}
+
+static int read_last_rank(struct store_txn *t, const struct draft *d, int64_t *ret_rank)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    int r = store_query(t, rank_sql, &rows,
+                        PARAMS(P_ID(&d->item->request->tenant_id), P_INT(is_security(d))));
+
+    if (r == 0)
+        r = store_rows_next(rows);
+    if (r == 1)
+        *ret_rank = store_col_int(rows, 0);
+    return r < 0 ? r : 0;
+}
+
+/* Two batches of a tenant at once may give the same ranks, which is as well. */
+static int rank_all(struct accepting *a)
+{
+    int r = 0;
+
+    for (struct draft *d = a->drafts; r == 0 && d < a->drafts + a->n; d++) {
+        const struct draft *last = before(a, d);
+        int64_t from = last ? last->rank : 0;
+        if (d->queued && !last)
+            r = read_last_rank(a->t, d, &from);
+        if (from < d->item->now)
+            from = d->item->now;
+        d->rank = from + RECIPIENT_MS * (int64_t)d->queued;
+    }
+    return r;
+}
+
 static void put_row(const void *rows, size_t i, struct store_param *params)
 {
     const struct draft *d = ((const struct draft *const *)rows)[i];
@@ -244,6 +300,8 @@ static void put_row(const void *rows, size_t i, struct store_param *params)
         P_INT(0),
         P_TEXT(STR("")),
         P_INT(d->item->now),
+        P_INT(d->rank),
+        P_INT(is_security(d)),
     };
 
     memcpy(params, columns, sizeof columns);
@@ -315,6 +373,8 @@ static int accept_all(struct accepting *a, struct outbox_acceptance *items, size
         r = begin(a, &items[i]);
     if (r == 0)
         r = look_up_all(a);
+    if (r == 0)
+        r = rank_all(a);
     if (r == 0)
         r = put_into_outbox(a);
     if (r == 0)

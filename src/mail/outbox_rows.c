@@ -6,7 +6,7 @@
 static const char due_sql[] =
     "SELECT message_id, tenant_id, transport, body, attempts, lease, created_at"
     " FROM email_outbox WHERE next_at <= $1 AND ($3 = 0 OR transport = 'sandbox')"
-    " ORDER BY next_at, message_id LIMIT $2 OFFSET $4";
+    " ORDER BY rank, message_id LIMIT $2 OFFSET $4";
 
 /*
  * $1 is $2 ids, one behind the other: a list in one parameter costs no round trip of its own.
@@ -26,6 +26,7 @@ enum { STEP_ENDS, STEP_CHANGES };
 
 static const char change_sql[] =
     "UPDATE email_outbox SET lease = r.t2, next_at = r.i2, lease_until = r.i3, attempts = r.i4,"
+    " rank = CASE WHEN r.t2 = '' AND r.i2 > email_outbox.rank THEN r.i2 ELSE email_outbox.rank END,"
     " last_error = coalesce(r.t3, email_outbox.last_error) FROM bulk_rows r"
     " WHERE email_outbox.message_id = r.b1 AND r.i1 = 1 AND " IS_HELD " RETURNING message_id";
 static const char end_sql[] =

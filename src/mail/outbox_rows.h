@@ -38,7 +38,7 @@ struct outbox_due_query {
 };
 
 /*
- * The messages that are due, those that waited longest first, with the body of the i-th in
+ * The messages that are due, in the order of outbox_accept_all's ranks, with the body of the i-th in
  * *bodies[i]. Where a body does not fit that is a fault, and *ret_n counts its row.
  */
 int outbox_rows_due(struct store_txn *t, const struct outbox_due_query *query,
