@@ -38,8 +38,8 @@ struct outbox_due_query {
 };
 
 /*
- * The messages that are due, in the order of outbox_accept_all's ranks, with the body of the i-th in
- * *bodies[i]. Where a body does not fit that is a fault, and *ret_n counts its row.
+ * The messages that are due, in the order of outbox_accept_all's ranks, with the body of the i-th
+ * in *bodies[i]. Where a body does not fit that is a fault, and *ret_n counts its row.
  */
 int outbox_rows_due(struct store_txn *t, const struct outbox_due_query *query,
                     struct outbox_row *rows, struct buf *const *bodies, size_t *ret_n);
