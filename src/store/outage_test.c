@@ -275,6 +275,28 @@ static void test_terminated_connections_are_replaced(void **state)
     assert_int_equal(fixture_number(f->s, "SELECT COUNT(*) FROM log"), 5);
 }
 
+static int terminated_bulk_job(struct store_txn *t, void *arg)
+{
+    int r = store_exec(t, insert_log, NULL, PARAMS(P_INT(1)));
+
+    if (r == 0)
+        r = store_bulk_ids(t, NULL, 0);
+    if (r == 0 && (*(int *)arg)++ == 0)
+        terminate_all();
+    return r ? r : store_exec(t, insert_log, NULL, PARAMS(P_INT(2)));
+}
+
+/* The run on a fresh connection knows from the ones before that bulk tables are needed. */
+static void test_terminated_with_bulk_tables(void **state)
+{
+    struct fixture *f = *state;
+    int runs = 0;
+
+    assert_done(store_write(f->s, terminated_bulk_job, &runs));
+    assert_int_equal(runs, 2);
+    assert_int_equal(fixture_number(f->s, "SELECT COUNT(*) FROM log"), 2);
+}
+
 static void server(const char *verb)
 {
     char command[300];
@@ -543,6 +565,7 @@ int main(int argc, char **argv)
     /* These disturb whoever else uses the server, so they run alone and last. */
     static const struct CMUnitTest outages[] = {
         FIXTURE_POSTGRES(test_terminated_connections_are_replaced),
+        FIXTURE_POSTGRES(test_terminated_with_bulk_tables),
         FIXTURE_POSTGRES(test_server_goes_away_and_comes_back),
     };
 

@@ -76,11 +76,11 @@ static int commit(struct pg_txn *t)
     return committed ? 0 : fault_set(FAULT_INTERNAL, "the server rolled a commit back");
 }
 
-/* One run of a job. *ret_why tells whether another one can help. */
-static int attempt(struct pg_store *s, bool writing, store_job *job, void *arg, enum pg_why *why)
+/* One run of a job, with bulk tables if need_bulk. *why tells whether another one can help. */
+static int attempt(struct pg_store *s, bool writing, bool need_bulk, store_job *job, void *arg,
+                   enum pg_why *why)
 {
     struct pg_txn t = {.base = {.store = &s->base, .writing = writing}};
-    bool need_bulk = *why == PG_WHY_BULK;
     int r = pg_pool_borrow(s, PG_NO_END, &t.conn);
 
     *why = PG_WHY_NONE;
@@ -120,11 +120,14 @@ static int run_job(struct store *base, bool writing, store_job *job, void *arg)
     struct pg_store *s = (struct pg_store *)base;
     enum pg_why why = PG_WHY_NONE;
     int serial = 0, others = 0;
+    bool need_bulk = false;
 
     for (;;) {
-        int r = attempt(s, writing, job, arg, &why);
+        int r = attempt(s, writing, need_bulk, job, arg, &why);
         if (why == PG_WHY_NONE)
             return r;
+        /* From then on: each run may have another connection. */
+        need_bulk = need_bulk || why == PG_WHY_BULK;
         if (why == PG_WHY_SERIAL ? ++serial >= PG_RETRIES : ++others > 2)
             return r;
         if (why == PG_WHY_SERIAL)
