@@ -1,7 +1,8 @@
-#include "deploy/conf_fields.h"
+#include "deploy/conf.h"
 
 #include "base/fault.h"
 #include "config/yaml_tree.h"
+#include "deploy/conf_fields.h"
 
 #include <errno.h>
 #include <fcntl.h>
