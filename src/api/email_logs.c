@@ -192,4 +192,4 @@ static const struct route routes[] = {
 };
 /* clang-format on */
 
-const struct route_table api_email_logs = ROUTE_TABLE("Mail", routes);
+const struct route_table api_email_logs = ROUTE_TABLE("Health and log of mail", routes);

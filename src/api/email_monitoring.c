@@ -124,4 +124,4 @@ static const struct route routes[] = {
 };
 /* clang-format on */
 
-const struct route_table api_email_monitoring = ROUTE_TABLE("Mail", routes);
+const struct route_table api_email_monitoring = ROUTE_TABLE("Health and log of mail", routes);

@@ -274,4 +274,4 @@ static const struct route routes[] = {
 };
 /* clang-format on */
 
-const struct route_table api_email_webhooks = ROUTE_TABLE("Mail", routes);
+const struct route_table api_email_webhooks = ROUTE_TABLE("Events of mail", routes);

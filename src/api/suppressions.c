@@ -394,4 +394,4 @@ static const struct route routes[] = {
 };
 /* clang-format on */
 
-const struct route_table api_suppressions = ROUTE_TABLE("Mail", routes);
+const struct route_table api_suppressions = ROUTE_TABLE("Suppressions", routes);

@@ -255,4 +255,4 @@ static const struct route routes[] = {
 };
 /* clang-format on */
 
-const struct route_table api_user_mail = ROUTE_TABLE("Mail", routes);
+const struct route_table api_user_mail = ROUTE_TABLE("Users", routes);

@@ -6,6 +6,7 @@ const WHO = {
   metrics: "Metrics token",
   client: "OAuth client",
   webhook: "Signed webhook",
+  sender: "Sender",
   user: "Signed in",
   admin: "Admin",
   operator: "Operator",
@@ -24,6 +25,13 @@ function make(tag, properties, ...children) {
 /* Text with `code` spans. */
 function prose(text) {
   return text.split("`").map((part, i) => (i % 2 ? make("code", {}, part) : part));
+}
+
+/* Paragraphs, and lists of lines that begin with "- ". */
+function blocks(text) {
+  return text.split("\n\n").map((block) => (block.startsWith("- ")
+    ? make("ul", {}, block.trim().split("\n").map((line) => make("li", {}, prose(line.slice(2)))))
+    : make("p", {}, prose(block))));
 }
 
 function resolve(schema) {
@@ -127,7 +135,7 @@ function example(name, schema) {
     return Math.max(found.minimum || 0, Math.min(50, found.maximum === undefined ? 50 : found.maximum));
   if (type === "boolean")
     return true;
-  if (/email/i.test(name))
+  if (/email|^(to|recipient|address)$/i.test(name))
     return "ada@example.com";
   if (found.format === "uuid" || /Id$/.test(name))
     return "0198c2f4-7d1e-7c3a-9b57-2f6d8e4a1c05";
@@ -296,7 +304,7 @@ function show() {
   const main = document.querySelector("main");
   const nav = document.querySelector("nav");
   const entries = [];
-  const intro = api.info.description.split("\n\n").map((text) => make("p", {}, prose(text)));
+  const intro = blocks(api.info.description);
   const sections = [];
   for (const [tag, operations] of operationsByTag()) {
     const section = make("section", {}, make("h2", { id: slug(tag) }, tag));
@@ -322,8 +330,23 @@ function show() {
   return { entries, sections, status };
 }
 
+/* Of the topics at the side only the one that is read is unfolded. */
+function setUpTopics({ sections }) {
+  const follow = () => {
+    const shown = sections.filter(({ section }) => !section.hidden);
+    const passed = shown.filter(({ section }) => section.getBoundingClientRect().top < innerHeight / 3);
+    const current = passed.at(-1) || shown[0];
+    for (const each of sections)
+      each.list.classList.toggle("current", each === current);
+  };
+  addEventListener("scroll", follow, { passive: true });
+  addEventListener("resize", follow);
+  follow();
+}
+
 function setUpFilter({ entries, sections, status }) {
   const input = document.getElementById("filter");
+  const nav = document.querySelector("nav");
   const all = status.textContent;
   const apply = () => {
     const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -335,6 +358,7 @@ function setUpFilter({ entries, sections, status }) {
     }
     for (const { section, list, title } of sections)
       section.hidden = list.hidden = title.hidden = !section.querySelector("details:not([hidden])");
+    nav.classList.toggle("filtered", wanted.length > 0);
     status.textContent = wanted.length ? `${shown} of ${all}` : all;
   };
   input.addEventListener("input", apply);
@@ -385,6 +409,7 @@ async function start() {
     api = await answer.json();
     const shown = show();
     setUpFilter(shown);
+    setUpTopics(shown);
     setUpUnfolding(shown);
     addEventListener("hashchange", followHash);
     followHash();
