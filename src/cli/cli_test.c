@@ -2,6 +2,7 @@
  * The command line as the operator meets it: help that names every option, errors that say what is
  * wrong, exit codes that scripts rely on. The program under test is HOLDFAST_BINARY.
  */
+#include "base/product.h"
 #include "cli/cli.h"
 
 #include <fcntl.h>
@@ -99,6 +100,8 @@ static void test_overview(void **state)
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         assert_int_equal(run(ways[i], NULL), EXIT_DONE);
         assert_string_equal(err, "");
+        for (size_t j = 0; j < PRODUCT_PARTS; j++)
+            assert_has(out, product_parts[j].name);
         for (size_t j = 0; j < cli_commands_count; j++) {
             assert_has(out, cli_commands[j]->name);
             assert_has(out, cli_commands[j]->summary);

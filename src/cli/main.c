@@ -1,5 +1,6 @@
 /* Finds the command, parses its options by its table, prints help, runs. */
 #include "base/fault.h"
+#include "base/product.h"
 #include "cli/cli.h"
 #include "crypto/init.h"
 
@@ -14,8 +15,6 @@ const struct cli_command *const cli_commands[] = {
     &cli_email_setup,
 };
 const size_t cli_commands_count = sizeof cli_commands / sizeof *cli_commands;
-
-static const char tagline[] = "Holdfast keeps a web application safe in production.\n";
 
 static bool same(const char *a, const char *b)
 {
@@ -33,7 +32,10 @@ static void print_usage(FILE *to, const struct cli_command *c)
 
 static void print_overview(FILE *to)
 {
-    fprintf(to, "%s\nUsage: holdfast COMMAND [OPTION...]\n\nCommands:\n", tagline);
+    fprintf(to, "%s\n\n", PRODUCT_TAGLINE);
+    for (size_t i = 0; i < PRODUCT_PARTS; i++)
+        fprintf(to, "%s: %s.\n", product_parts[i].name, product_parts[i].what);
+    fprintf(to, "\nUsage: holdfast COMMAND [OPTION...]\n\nCommands:\n");
     for (size_t i = 0; i < cli_commands_count; i++) {
         const struct cli_command *c = cli_commands[i];
         char name[64];

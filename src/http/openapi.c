@@ -1,13 +1,12 @@
 #include "http/openapi.h"
 
+#include "base/product.h"
 #include "http/openapi_parts.h"
 #include "http/route_check.h"
 
-enum { PATH_TEXT_MAX = 512 };
+enum { PATH_TEXT_MAX = 512, ABOUT_MAX = 4096 };
 
-static const char about[] =
-    "Holdfast keeps a web application safe in production: sessions that can be ended, an audit "
-    "trail that shows tampering, and the operations around them.\n\n"
+static const char conventions[] =
     "Bodies are JSON in UTF-8; unknown fields, duplicate keys and wrong types are refused with the "
     "field's name. Errors are `application/problem+json` (RFC 9457): `code` is for programs. Every "
     "answer carries `X-Request-Id`. Lists take `limit` and `cursor`. Times are RFC 3339, in UTC "
@@ -30,13 +29,25 @@ void openapi_reference(struct json_writer *w, const char *kind, const char *name
     json_object_end(w);
 }
 
+/* In Markdown: what the product is, its parts as a list, and what holds for all routes. */
+static void write_about(struct json_writer *w)
+{
+    _cleanup_buf_ struct buf about = buf_init(ABOUT_MAX);
+
+    buf_printf(&about, "%s\n\n", PRODUCT_TAGLINE);
+    for (size_t i = 0; i < PRODUCT_PARTS; i++)
+        buf_printf(&about, "- %s: %s.\n", product_parts[i].name, product_parts[i].what);
+    buf_printf(&about, "\n%s", conventions);
+    openapi_member(w, "description", buf_cstr(&about));
+}
+
 static void write_info(struct json_writer *w)
 {
     json_key(w, "info");
     json_object_begin(w);
     openapi_member(w, "title", "Holdfast");
     openapi_member(w, "version", HOLDFAST_VERSION);
-    openapi_member(w, "description", about);
+    write_about(w);
     json_object_end(w);
     json_key(w, "servers");
     json_array_begin(w);
