@@ -194,7 +194,7 @@ const headerPane = (item) => pane(async (box) => {
 function framePane(id) {
   const frame = make("iframe", { src: `/messages/${id}/html`, title: "The message as HTML", referrerPolicy: "no-referrer" });
   frame.setAttribute("sandbox", "allow-popups allow-popups-to-escape-sandbox");
-  return make("div", { className: "pane" }, frame);
+  return make("div", { className: "pane html" }, frame);
 }
 
 function tabs(item) {
