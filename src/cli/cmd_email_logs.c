@@ -4,7 +4,7 @@
 #include "cli/email.h"
 #include "mail/log_csv.h"
 
-enum { PAGE = 500, TEXT_MAX = 8 << 20, SHOWN = 50 };
+enum { PAGE = 500, TEXT_MAX = 8 << 20, SHOWN = 50, ADDRESS_WIDTH_MAX = 44 };
 
 struct listing {
     struct email_verb v;
@@ -45,12 +45,23 @@ static int take_filters(struct listing *l)
     return exit_code ? exit_code : email_verb_time(&l->v, "until", &l->query.until);
 }
 
-static void print_line(const struct mail_log_entry *e, struct buf *out)
+/* The column of addresses, by the longest of the page; a very long one sticks out. */
+static int address_width(const struct listing *l)
+{
+    size_t width = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        if (l->items[i].recipient.n > width && l->items[i].recipient.n <= ADDRESS_WIDTH_MAX)
+            width = l->items[i].recipient.n;
+    return (int)width;
+}
+
+static void print_line(const struct mail_log_entry *e, int width, struct buf *out)
 {
     char at[CLOCK_TEXT_SIZE];
 
     clock_format(e->created_at, at);
-    buf_printf(out, "%s  %-10.*s  %-32.*s", at, STR_ARG(mail_state_name(e->mark.state)),
+    buf_printf(out, "%s  %-10.*s  %-*.*s", at, STR_ARG(mail_state_name(e->mark.state)), width,
                STR_ARG(e->recipient));
     buf_add_str(out, STR("  "));
     email_verb_add(out, e->subject);
@@ -75,6 +86,7 @@ static int print_page(struct listing *l)
 {
     struct buf out _cleanup_buf_ = buf_init(TEXT_MAX);
     bool csv = cli_has(l->v.cli, "csv"), json = cli_has(l->v.cli, "json");
+    int width = address_width(l);
 
     for (size_t i = 0; i < l->n; i++) {
         if (csv)
@@ -82,7 +94,7 @@ static int print_page(struct listing *l)
         else if (json)
             print_json(&l->items[i], &out);
         else
-            print_line(&l->items[i], &out);
+            print_line(&l->items[i], width, &out);
     }
     return email_verb_print(&out);
 }

@@ -81,7 +81,7 @@ void email_health_print(struct arena *a, const struct email_health *h, struct bu
 
 static void print_head(struct buf *out, const char *title)
 {
-    buf_printf(out, "\n%-*s %9s %9s %9s %8s %8s %9s %9s\n", NAME_WIDTH, title, "accepted", "sent",
+    buf_printf(out, "\n%-*s %9s %9s %9s %8s %9s %9s %9s\n", NAME_WIDTH, title, "accepted", "sent",
                "delivered", "bounced", "bounce", "complaint", "delivery");
 }
 
@@ -106,7 +106,7 @@ static void print_counts(struct buf *out, struct str name, const struct mail_cou
     format_rate(h.complaint, complaint);
     format_rate(h.delivery, delivery);
     print_name(out, name);
-    buf_printf(out, " %9lld %9lld %9lld %8lld %8s %9s %9s\n", all, (long long)sent,
+    buf_printf(out, " %9lld %9lld %9lld %8lld %9s %9s %9s\n", all, (long long)sent,
                (long long)mail_counts_delivered(c), (long long)c->in[MAIL_BOUNCED], bounce,
                complaint, delivery);
 }

@@ -64,9 +64,9 @@ forEachStore((store) => {
         await withPeople(store, async ({ installation, admin, stranger, run, seed }) => {
             const hour = Date.now() - (Date.now() % HOUR) - 2 * HOUR;
             const [bounced] = await seed([
-                { tenantId: admin.tenantId, to: 'a@one.example', at: hour, state: 'bounced', code: '5.1.1', subject: 'Bad \u001b[31mnews' },
+                { tenantId: admin.tenantId, to: 'a@one.example', at: hour, state: 'bounced', code: '5.1.1', template: 'gone', subject: 'Bad \u001b[31mnews' },
                 { tenantId: admin.tenantId, to: 'b@one.example', at: hour + 1, state: 'delivered', subject: '=1+1' },
-                { tenantId: stranger.tenantId, to: 'c@two.example', at: hour + HOUR, state: 'sent' },
+                { tenantId: stranger.tenantId, to: 'c.with+a.long.label.before.the@two.example', at: hour + HOUR, state: 'sent' },
             ]);
             await seedEvents(installation, [{ log: bounced, kind: 'bounce' }]);
             const { stdout } = await run(0, 'metrics', '--window', '4h', '--bucket', '1h');
@@ -74,7 +74,9 @@ forEachStore((store) => {
             assert.match(stdout, new RegExp(`^${new Date(hour).toISOString()} +2 +2 +1 +1 `, 'm'));
             assert.match(stdout, /^one\.example +2 /m);
             assert.match(stdout, /^5\.1\.1 +1$/m);
-            const width = new Set(stdout.split('\n').filter((line) => / \d/.test(line) && line.includes('%')).map((line) => line.length));
+            const shares = await run(0, 'metrics', '--window', '4h', '--bucket', '1h', '--group-by', 'template');
+            assert.match(shares.stdout, /^gone .* 100\.000 % /m);
+            const width = new Set((stdout + shares.stdout).split('\n').filter((line) => / \d/.test(line) && line.includes('%')).map((line) => line.length));
             assert.equal(width.size, 1, 'aligned');
             const json = JSON.parse((await run(0, 'metrics', '--tenant', 'Acme', '--json', '--group-by', 'template', '--window', '4h', '--bucket', '2h')).stdout);
             assert.deepEqual([json.totals.accepted, json.groupBy, json.bucketSeconds], [2, 'template', 7200]);
@@ -82,7 +84,8 @@ forEachStore((store) => {
             const logs = await run(0, 'logs');
             const lines = logs.stdout.trimEnd().split('\n');
             assert.equal(lines.length, 3);
-            assert.match(lines[2], /  bounced     a@one\.example .*  Bad \?\[31mnews  \[5\.1\.1\]$/, 'nothing moves the cursor');
+            assert.match(lines[2], /  bounced     a@one\.example +  Bad \?\[31mnews  \[5\.1\.1\]$/, 'nothing moves the cursor');
+            assert.deepEqual(new Set(lines.map((line) => line.search(/(?:Welcome|=1|Bad)/))), new Set([24 + 2 + 10 + 2 + 42 + 2]), 'aligned');
             assert.equal(jsonLines((await run(0, 'logs', '--json', '--tenant', 'Acme')).stdout).length, 2);
             assert.deepEqual(jsonLines((await run(0, 'logs', '--json', '--status', 'bounced')).stdout).map(({ id }) => id), [bounced.id]);
             assert.equal((await run(0, 'logs', '--limit', '1')).stdout.split('\n').length, 2);
@@ -94,7 +97,7 @@ forEachStore((store) => {
             assert.match(shown.stdout, /^\?=1\+\?\]0;x\? +100 +100 /m);
             assert.match(shown.stdout, /^5\?2J +100$/m);
             const advice = (await run(1, 'health')).stdout;
-            assert.match(advice, /Templates: \?=1\+\?\]0;x\? \(100 of 100\), welcome .* Errors: 5\?2J \(100\)/);
+            assert.match(advice, /Templates: \?=1\+\?\]0;x\? \(100 of 100\), gone .* Errors: 5\?2J \(100\)/);
             for (const text of [shown.stdout, advice]) assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
             await seed([...['\n=1', '\uff1d1', '\uff0b1', '\uff0d1', '\uff201', '\t1', '\r1', '-1'].map((subject) => ({ tenantId: admin.tenantId, to: 'd@one.example', subject, at: hour - 2 }))]);
             const cells = (await run(0, 'logs', '--csv', '--recipient', 'd@one.example')).stdout.match(/"'[^"]*"/g);
