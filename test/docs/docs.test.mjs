@@ -1,12 +1,12 @@
 /* The documents say what the program does: what they name exists, what they list is complete. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { Installation, waitFor } from '../e2e/harness.mjs';
-import { actions, commands, cut, packages, places, read, root, settings } from './tables.mjs';
+import { actions, binary, commands, cut, packages, places, read, root, settings } from './tables.mjs';
 
 const markdown = ['README.md', 'docs/ARCHITECTURE.md', 'docs/OPERATIONS.md'];
 const manual = 'docs/holdfast.1';
@@ -37,9 +37,12 @@ function code(text) {
 
 const lines = (text) => code(text).flatMap((part) => part.split('\n'));
 
+const { description, scripts } = JSON.parse(read('package.json'));
+
 /* The calls of holdfast in a line of code, as lists of words; a pipe or a list ends one. */
 function calls(line) {
-    const found = line.replace(/npm run (?:--silent )?revoke:sessions --/g, 'holdfast revoke-sessions')
+    const found = line.replace(/npm run (?:--silent )?([\w:]+)(?: --(?= ))?/g, (whole, name) => scripts[name] ?? whole)
+        .replace(/\bscript\/server\b/g, 'holdfast serve')
         .matchAll(/(?:^|[\s/])holdfast ((?:"[^"]*"|'[^']*'|[^|;&<>"'])*)/g);
     return [...found].map(([, rest]) => rest.match(/"[^"]*"|'[^']*'|\S+/g) ?? [])
         .map((words) => (words[0] === 'holdfast' ? words.slice(1) : words)); // sudo -u holdfast holdfast
@@ -83,6 +86,17 @@ for (const file of markdown) {
     test(`${file}: the scripts that it names are there`, () => {
         const named = read(file).match(/\b(?:script|src|test|bench)\/[\w./-]*\w/g) ?? [];
         assert.deepEqual(named.filter((name) => !existsSync(path.join(root, name))), []);
+        const run = lines(read(file)).flatMap((line) => [...line.matchAll(/\bnpm run (?:--silent )?([\w:]+)/g)]);
+        assert.deepEqual(run.map(([, name]) => name).filter((name) => !(name in scripts)), []);
+    });
+
+    test(`${file}: the stages that it names are there`, () => {
+        for (const script of ['script/test', 'script/check']) {
+            const stages = execFileSync(path.join(root, script), ['--list'], { encoding: 'utf8' }).match(/^[\w-]+/gm);
+            const known = new Set([...stages, '--list', '--quick']);
+            const named = lines(read(file)).flatMap((line) => new RegExp(`(?:^|\\s)${script} ([\\w -]+)`).exec(line)?.[1].match(/\S+/g) ?? []);
+            assert.deepEqual(named.filter((name) => !known.has(name)), [], script);
+        }
     });
 }
 
@@ -122,6 +136,22 @@ test('the routes that the documents call exist, with their methods', () => {
     }
     assert.ok(count > 10);
     assert.deepEqual(wrong, []);
+});
+
+test('package.json, the manual and the help name the parts that the API does', () => {
+    const [tagline, list] = openapi.info.description.split('\n\n');
+    const parts = list.split('\n').map((line) => /^- ((.*?): .*)$/.exec(line).slice(1));
+    const names = parts.map(([, name]) => name[0].toLowerCase() + name.slice(1)).join(', ');
+    assert.equal(`Holdfast ${description[0].toLowerCase()}${description.slice(1)}.`, tagline.replace(/\.$/, `: ${names}.`));
+    assert.equal(/^\.Nd (.*)$/m.exec(read(manual))[1], names);
+    const help = execFileSync(binary, ['--help'], { encoding: 'utf8' });
+    assert.ok(help.startsWith(`${tagline}\n\n${parts.map(([line]) => line).join('\n')}\n\n`), help);
+});
+
+test('/docs has a word for everybody who may call', () => {
+    const words = /const WHO = \{([^}]*)\}/.exec(read('src/http/docs/app.js'))[1].match(/\w+(?=:)/g);
+    const known = Object.values(openapi.paths).flatMap(Object.values).map((route) => route['x-permission']);
+    assert.deepEqual([...new Set(known)].filter((name) => !words.includes(name)), []);
 });
 
 for (const [file, name, make] of places) {

@@ -22,7 +22,7 @@ function table(head, rows) {
 /* { name, words, summary, description, options: [{ letter, name, value, help }] } a command. */
 export function commands() {
     const list = execFileSync(binary, ['--help'], { encoding: 'utf8' });
-    const names = [...list.matchAll(/^ {2}(\S+(?: \S+)?) {2,}(\S.*)$/gm)];
+    const names = [...list.slice(list.indexOf('\nCommands:\n')).matchAll(/^ {2}(\S+(?: \S+)?) {2,}(\S.*)$/gm)];
     return names.map(([, name, summary]) => {
         const page = help(...name.split(' '));
         const words = /^Usage: holdfast (.*) \[OPTION/.exec(page)[1].slice(name.length).trim();
@@ -98,6 +98,12 @@ function routesTable(openapi) {
     return table(['route', 'who', 'what it does'], rows);
 }
 
+/* Whom the routes ask for, in the order in which they first do. */
+function permissionsTable(openapi) {
+    const routes = Object.values(openapi.paths).flatMap(Object.values);
+    return table(['who', 'what that means'], [...new Map(routes.map((route) => [`\`${route['x-permission']}\``, route.description]))]);
+}
+
 /* A list of the manual: a line a sentence, as mdoc wants it; no line begins with a dot or a quote. */
 function settingsList() {
     const lines = (text) => text.replace(/([^.]\.) (?=[A-Z])/g, '$1\n').replaceAll('…', '...')
@@ -114,6 +120,7 @@ function settingsList() {
 /* Where each table stands. */
 export const places = [
     ['README.md', 'commands', commandsTable],
+    ['README.md', 'permissions', permissionsTable],
     ['README.md', 'routes', routesTable],
     ['docs/OPERATIONS.md', 'settings', settingsTable],
     ['docs/OPERATIONS.md', 'actions', actionsTable],
