@@ -23,7 +23,7 @@ enum {
 
 static const char usage[] = "usage: seed_mail DATABASE_URL TENANT_ID OTHER_TENANT_ID COUNT\n";
 
-/* In the order of the rollups' columns. */
+/* In the order of the figures' columns. */
 static const char *const states[SEED_STATES] = {"queued",     "sent",     "delayed", "delivered",
                                                 "suppressed", "rejected", "bounced", "complained"};
 enum { SENT = 1, DELAYED, DELIVERED, SUPPRESSED, BOUNCED = 6, COMPLAINED };
@@ -47,7 +47,7 @@ struct bucket {
     int64_t sums[TENANTS][SEED_COUNTS];
     int64_t domains[TENANTS][DOMAINS][SEED_COUNTS];
     int64_t templates[TENANTS][TEMPLATES][SEED_COUNTS];
-    int64_t errors[TENANTS][CODES][DOMAINS];
+    int64_t errors[TENANTS][CODES][SEED_COUNTS];
 };
 
 struct seeding {
@@ -130,17 +130,20 @@ static bool any(const int64_t counts[SEED_COUNTS])
     return false;
 }
 
-static int write_counts(const struct seeding *s, const struct bucket *b, int tenant,
-                        const char *domain, const char *template, const int64_t *counts)
+/* As mail/moves.h has them. */
+enum kind { OF_ALL = 1, OF_DOMAIN, OF_TEMPLATE, OF_ERROR };
+
+static int write_counts(const struct seeding *s, const struct bucket *b, int tenant, enum kind kind,
+                        const char *name, const int64_t *counts)
 {
-    struct seed_rollup row = {.hourly = b->span == CLOCK_HOUR,
-                              .tenant = s->tenants[tenant],
+    struct seed_figure row = {.tenant = s->tenants[tenant],
+                              .kind = (int)kind,
+                              .span = b->span,
                               .bucket = b->at,
-                              .domain = domain,
-                              .template_name = template};
+                              .name = name};
 
     memcpy(row.counts, counts, sizeof row.counts);
-    return any(counts) ? s->sink->rollup(s->state, &row) : 0;
+    return any(counts) ? s->sink->figure(s->state, &row) : 0;
 }
 
 static int write_bucket(const struct seeding *s, struct bucket *b)
@@ -148,76 +151,51 @@ static int write_bucket(const struct seeding *s, struct bucket *b)
     int r = 0;
 
     for (int t = 0; r == 0 && t < TENANTS; t++) {
-        r = write_counts(s, b, t, "", "", b->sums[t]);
+        r = write_counts(s, b, t, OF_ALL, "", b->sums[t]);
         for (int d = 0; r == 0 && d < DOMAINS; d++)
-            r = write_counts(s, b, t, domains[d], "", b->domains[t][d]);
+            r = write_counts(s, b, t, OF_DOMAIN, domains[d], b->domains[t][d]);
         for (int k = 0; r == 0 && k < TEMPLATES; k++)
-            r = write_counts(s, b, t, "*", templates[k], b->templates[t][k]);
+            r = write_counts(s, b, t, OF_TEMPLATE, templates[k], b->templates[t][k]);
+        for (int c = 0; r == 0 && c < CODES; c++)
+            r = write_counts(s, b, t, OF_ERROR, codes[c], b->errors[t][c]);
     }
-    memset(b->sums, 0, sizeof b->sums);
-    memset(b->domains, 0, sizeof b->domains);
-    memset(b->templates, 0, sizeof b->templates);
-    return r;
-}
-
-static int write_errors(const struct seeding *s, struct bucket *b)
-{
-    int r = 0;
-
-    for (int i = 0; r == 0 && i < TENANTS * CODES * DOMAINS; i++) {
-        int t = i / (CODES * DOMAINS), c = i / DOMAINS % CODES, d = i % DOMAINS;
-        struct seed_error row = {s->tenants[t], b->at, b->errors[t][c][d], codes[c], domains[d]};
-        if (row.n)
-            r = s->sink->error(s->state, &row);
-    }
-    memset(b->errors, 0, sizeof b->errors);
+    *b = (struct bucket){.span = b->span};
     return r;
 }
 
 /* Counts a row, after writing the bucket before where it is of the next one. */
-static int count(const struct seeding *s, struct bucket *b, const struct pick *p, int64_t at,
-                 bool errors)
+static int count(const struct seeding *s, struct bucket *b, const struct pick *p, int64_t at)
 {
     int64_t begin = at - at % b->span;
-    int r = 0;
+    int r = b->at && b->at != begin ? write_bucket(s, b) : 0;
 
-    if (b->at && b->at != begin) {
-        if (errors)
-            r = write_errors(s, b);
-        else
-            r = write_bucket(s, b);
-    }
     b->at = begin;
     int64_t *each[] = {b->sums[p->tenant], b->domains[p->tenant][p->domain],
-                       b->templates[p->tenant][p->template]};
-    for (int i = 0; i < 3; i++) {
+                       b->templates[p->tenant][p->template], b->errors[p->tenant][p->code]};
+    for (int i = 0; i < (p->state == BOUNCED ? 4 : 3); i++) {
         each[i][p->state]++;
         each[i][SEED_STATES] += p->state == BOUNCED;
         each[i][SEED_STATES + 1] += p->state == COMPLAINED;
     }
-    if (p->state == BOUNCED)
-        b->errors[p->tenant][p->code][p->domain]++;
     return r;
 }
 
-/* The figures of one table: the rows once more, which cost less than keeping them. */
-static int write_figures(const struct seeding *s, int64_t span, bool errors)
+/* The figures of one span: the rows once more, which cost less than keeping them. */
+static int write_figures(const struct seeding *s, int64_t span)
 {
     static struct bucket b;
-    int64_t from = span == CLOCK_HOUR ? 0 : s->end - FINE_DAYS * (int64_t)CLOCK_DAY;
+    int64_t from = span < CLOCK_HOUR ? s->end - FINE_DAYS * (int64_t)CLOCK_DAY - CLOCK_HOUR : 0;
     int r = 0;
 
     b = (struct bucket){.span = span};
     for (uint64_t i = 0; r == 0 && i < s->n; i++) {
         int64_t at = time_of(s, i);
-        if (at < from)
+        if (at < from - from % span)
             continue;
         struct pick p = pick_of(i);
-        r = count(s, &b, &p, at, errors);
+        r = count(s, &b, &p, at);
     }
-    if (r == 0)
-        r = errors ? write_errors(s, &b) : write_bucket(s, &b);
-    return r;
+    return r ? r : write_bucket(s, &b);
 }
 
 static int seed(const char *url, struct seeding *s)
@@ -235,11 +213,11 @@ static int seed(const char *url, struct seeding *s)
     if (r == 0)
         r = s->sink->turn(s->state);
     if (r == 0)
-        r = write_figures(s, FINE_MS, false);
+        r = write_figures(s, FINE_MS);
     if (r == 0)
-        r = write_figures(s, CLOCK_HOUR, false);
+        r = write_figures(s, CLOCK_HOUR);
     if (r == 0)
-        r = write_figures(s, CLOCK_HOUR, true);
+        r = write_figures(s, CLOCK_DAY);
     return r ? r : s->sink->finish(s->state);
 }
 

@@ -19,20 +19,13 @@ struct seed_log {
     int64_t at;
 };
 
-/* A row of email_rollups or of email_rollups_hourly. */
-struct seed_rollup {
-    bool hourly;
+/* A row of email_figures. */
+struct seed_figure {
     struct uuid tenant;
-    int64_t bucket;
-    const char *domain, *template_name;
+    int kind;
+    int64_t span, bucket;
+    const char *name;
     int64_t counts[SEED_COUNTS];
-};
-
-/* A row of email_errors. */
-struct seed_error {
-    struct uuid tenant;
-    int64_t bucket, n;
-    const char *code, *domain;
 };
 
 /*
@@ -43,8 +36,7 @@ struct seed_mail_sink {
     int (*open)(const char *url, void **ret_state);
     int (*log)(void *state, const struct seed_log *row);
     int (*turn)(void *state);
-    int (*rollup)(void *state, const struct seed_rollup *row);
-    int (*error)(void *state, const struct seed_error *row);
+    int (*figure)(void *state, const struct seed_figure *row);
     int (*finish)(void *state);
 };
 

@@ -7,12 +7,12 @@
 #include <libpq-fe.h>
 #include <stdlib.h>
 
-enum { INDEXES_MAX = 16, CHUNK = 1 << 20, LINES_MAX = 2 << 20, TABLES = 3 };
+enum { INDEXES_MAX = 16, CHUNK = 1 << 20, LINES_MAX = 2 << 20 };
 
-/* Lines of each table that follow when the log is there. */
+/* Lines, of which those of figures follow when the log is there. */
 struct sink {
     PGconn *db;
-    struct buf log, others[TABLES];
+    struct buf log, figures;
     char *indexes[INDEXES_MAX];
     int n_indexes;
 };
@@ -22,14 +22,9 @@ static const char copy_log[] =
     " template, subject, transport, state, counted, error_code, detail, created_at, sent_at,"
     " state_at) FROM STDIN";
 
-#define COPY_ROLLUP(table)                                                                         \
-    "COPY " table " (tenant_id, bucket, domain, template, queued, sent, delayed, delivered,"       \
-    " suppressed, rejected, bounced, complained, bounced_counted, complained_counted) FROM STDIN"
-
-enum { FINE, HOURLY, ERRORS };
-static const char *const copy_others[TABLES] = {
-    COPY_ROLLUP("email_rollups"), COPY_ROLLUP("email_rollups_hourly"),
-    "COPY email_errors (tenant_id, bucket, code, domain, n) FROM STDIN"};
+static const char copy_figures[] =
+    "COPY email_figures (tenant_id, kind, span, bucket, name, queued, sent, delayed, delivered,"
+    " suppressed, rejected, bounced, complained, bounced_counted, complained_counted) FROM STDIN";
 
 static int exec(const struct sink *s, const char *sql, ExecStatusType wanted)
 {
@@ -70,8 +65,7 @@ static int sink_open(const char *url, void **ret_state)
 
     s.db = PQconnectdb(url);
     s.log = buf_init(LINES_MAX);
-    for (int i = 0; i < TABLES; i++)
-        s.others[i] = buf_init((size_t)1 << 31);
+    s.figures = buf_init((size_t)1 << 31);
     if (PQstatus(s.db) != CONNECTION_OK)
         return fault_set(FAULT_UNAVAILABLE, "%s", PQerrorMessage(s.db));
     int r = exec(&s, "SET maintenance_work_mem = '1GB'", PGRES_COMMAND_OK);
@@ -141,32 +135,23 @@ static int sink_turn(void *state)
     return r ? r : copy_end(s);
 }
 
-static int sink_rollup(void *state, const struct seed_rollup *row)
+static int sink_figure(void *state, const struct seed_figure *row)
 {
     struct sink *s = state;
-    struct buf *out = &s->others[row->hourly ? HOURLY : FINE];
+    struct buf *out = &s->figures;
 
     add_id(out, &row->tenant);
-    buf_printf(out, "%lld\t%s\t%s", (long long)row->bucket, row->domain, row->template_name);
+    buf_printf(out, "%d\t%lld\t%lld\t%s", row->kind, (long long)row->span, (long long)row->bucket,
+               row->name);
     for (int k = 0; k < SEED_COUNTS; k++)
         buf_printf(out, "\t%lld", (long long)row->counts[k]);
     return buf_add_char(out, '\n');
 }
 
-static int sink_error(void *state, const struct seed_error *row)
+static int copy_lines(struct sink *s)
 {
-    struct sink *s = state;
-    struct buf *out = &s->others[ERRORS];
-
-    add_id(out, &row->tenant);
-    return buf_printf(out, "%lld\t%s\t%s\t%lld\n", (long long)row->bucket, row->code, row->domain,
-                      (long long)row->n);
-}
-
-static int copy_table(struct sink *s, int table)
-{
-    struct buf *lines = &s->others[table];
-    int r = exec(s, copy_others[table], PGRES_COPY_IN);
+    struct buf *lines = &s->figures;
+    int r = exec(s, copy_figures, PGRES_COPY_IN);
 
     for (size_t at = 0; r == 0 && at < lines->n; at += CHUNK) {
         size_t n = lines->n - at < CHUNK ? lines->n - at : CHUNK;
@@ -180,22 +165,18 @@ static int copy_table(struct sink *s, int table)
 static int sink_finish(void *state)
 {
     struct sink *s = state;
-    int r = 0;
+    int r = copy_lines(s);
 
-    for (int i = 0; r == 0 && i < TABLES; i++)
-        r = copy_table(s, i);
     for (int i = 0; r == 0 && i < s->n_indexes; i++)
         r = exec(s, s->indexes[i], PGRES_COMMAND_OK);
     for (int i = 0; i < s->n_indexes; i++)
         free(s->indexes[i]);
     buf_free(&s->log);
     if (r == 0)
-        r = exec(s,
-                 "VACUUM (ANALYZE) email_logs, email_rollups, email_rollups_hourly, email_errors",
-                 PGRES_COMMAND_OK);
+        r = exec(s, "VACUUM (ANALYZE) email_logs, email_figures", PGRES_COMMAND_OK);
     PQfinish(s->db);
     return r;
 }
 
-const struct seed_mail_sink seed_mail_postgres = {sink_open,   sink_log,   sink_turn,
-                                                  sink_rollup, sink_error, sink_finish};
+const struct seed_mail_sink seed_mail_postgres = {sink_open, sink_log, sink_turn, sink_figure,
+                                                  sink_finish};

@@ -9,7 +9,7 @@ enum { INDEXES_MAX = 16 };
 
 struct sink {
     sqlite3 *db;
-    sqlite3_stmt *log, *rollups[2], *error;
+    sqlite3_stmt *log, *figure;
     char *indexes[INDEXES_MAX];
     int n_indexes;
 };
@@ -20,13 +20,10 @@ static const char insert_log[] =
     " state_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'Your weekly summary', 'ses', ?9, ?10,"
     " ?11, '', ?12, ?12, ?12)";
 
-#define INSERT_ROLLUP(table)                                                                       \
-    "INSERT INTO " table " (tenant_id, bucket, domain, template, queued, sent, delayed,"           \
-    " delivered, suppressed, rejected, bounced, complained, bounced_counted, complained_counted)"  \
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
-
-static const char insert_error[] =
-    "INSERT INTO email_errors (tenant_id, bucket, code, domain, n) VALUES (?1, ?2, ?3, ?4, ?5)";
+static const char insert_figure[] =
+    "INSERT INTO email_figures (tenant_id, kind, span, bucket, name, queued, sent, delayed,"
+    " delivered, suppressed, rejected, bounced, complained, bounced_counted, complained_counted)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 
 static int fail(const struct sink *s, const char *doing)
 {
@@ -69,10 +66,7 @@ static int drop_indexes(struct sink *s)
 static int prepare(struct sink *s)
 {
     if (sqlite3_prepare_v2(s->db, insert_log, -1, &s->log, NULL) ||
-        sqlite3_prepare_v2(s->db, INSERT_ROLLUP("email_rollups"), -1, &s->rollups[0], NULL) ||
-        sqlite3_prepare_v2(s->db, INSERT_ROLLUP("email_rollups_hourly"), -1, &s->rollups[1],
-                           NULL) ||
-        sqlite3_prepare_v2(s->db, insert_error, -1, &s->error, NULL))
+        sqlite3_prepare_v2(s->db, insert_figure, -1, &s->figure, NULL))
         return fail(s, "prepare");
     return 0;
 }
@@ -143,30 +137,18 @@ static int sink_turn(void *state)
     return 0;
 }
 
-static int sink_rollup(void *state, const struct seed_rollup *row)
+static int sink_figure(void *state, const struct seed_figure *row)
 {
     struct sink *s = state;
-    sqlite3_stmt *statement = s->rollups[row->hourly];
 
-    bind_id(statement, 1, &row->tenant);
-    sqlite3_bind_int64(statement, 2, row->bucket);
-    bind_text(statement, 3, row->domain);
-    bind_text(statement, 4, row->template_name);
+    bind_id(s->figure, 1, &row->tenant);
+    sqlite3_bind_int(s->figure, 2, row->kind);
+    sqlite3_bind_int64(s->figure, 3, row->span);
+    sqlite3_bind_int64(s->figure, 4, row->bucket);
+    bind_text(s->figure, 5, row->name);
     for (int k = 0; k < SEED_COUNTS; k++)
-        sqlite3_bind_int64(statement, 5 + k, row->counts[k]);
-    return step(s, statement);
-}
-
-static int sink_error(void *state, const struct seed_error *row)
-{
-    struct sink *s = state;
-
-    bind_id(s->error, 1, &row->tenant);
-    sqlite3_bind_int64(s->error, 2, row->bucket);
-    bind_text(s->error, 3, row->code);
-    bind_text(s->error, 4, row->domain);
-    sqlite3_bind_int64(s->error, 5, row->n);
-    return step(s, s->error);
+        sqlite3_bind_int64(s->figure, 6 + k, row->counts[k]);
+    return step(s, s->figure);
 }
 
 static int sink_finish(void *state)
@@ -175,9 +157,7 @@ static int sink_finish(void *state)
     int r = exec(s, "COMMIT");
 
     sqlite3_finalize(s->log);
-    sqlite3_finalize(s->rollups[0]);
-    sqlite3_finalize(s->rollups[1]);
-    sqlite3_finalize(s->error);
+    sqlite3_finalize(s->figure);
     for (int i = 0; r == 0 && i < s->n_indexes; i++)
         r = exec(s, s->indexes[i]);
     for (int i = 0; i < s->n_indexes; i++)
@@ -186,5 +166,5 @@ static int sink_finish(void *state)
     return r;
 }
 
-const struct seed_mail_sink seed_mail_sqlite = {sink_open,   sink_log,   sink_turn,
-                                                sink_rollup, sink_error, sink_finish};
+const struct seed_mail_sink seed_mail_sqlite = {sink_open, sink_log, sink_turn, sink_figure,
+                                                sink_finish};

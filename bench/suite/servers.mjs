@@ -273,21 +273,18 @@ export function seedSent(dir, url, n) {
   const tenant = 'SELECT id FROM tenants LIMIT 1';
   const at = Math.floor(Date.now() / 3_600_000) * 3_600_000;
   const counters = 'queued, sent, delayed, delivered, suppressed, rejected, bounced, complained, bounced_counted, complained_counted';
-  const rollups = ['email_rollups', 'email_rollups_hourly'].map((table) => `
-    INSERT INTO ${table} (tenant_id, bucket, domain, template, ${counters})
-    SELECT tenant_id, ${at}, k.domain, k.template, 0, count(*), 0, 0, 0, 0, 0, 0, 0, 0 FROM email_logs,
-      (SELECT '' AS domain, '' AS template UNION ALL SELECT '*', 'receipt') k
-    GROUP BY tenant_id, k.domain, k.template;
-    INSERT INTO ${table} (tenant_id, bucket, domain, template, ${counters})
-    SELECT tenant_id, ${at}, domain, '', 0, count(*), 0, 0, 0, 0, 0, 0, 0, 0 FROM email_logs
-    GROUP BY tenant_id, domain;`);
+  const figures = [300_000, 3_600_000, 86_400_000].flatMap((span) =>
+    [[1, "''"], [2, 'domain'], [3, 'template']].map(([kind, name]) => `
+    INSERT INTO email_figures (tenant_id, kind, span, bucket, name, ${counters})
+    SELECT tenant_id, ${kind}, ${span}, ${at - (at % span)}, ${name}, 0, count(*), 0, 0, 0, 0, 0, 0, 0, 0
+    FROM email_logs GROUP BY tenant_id${kind === 1 ? '' : `, ${name}`};`));
   sql(url, dir, `BEGIN;
     ${from} INSERT INTO email_logs (id, message_id, tenant_id, provider_id, recipient, domain, template, subject,
       transport, state, counted, error_code, detail, created_at, sent_at, state_at)
     SELECT ${id}, ${id}, (${tenant}), 'm' || n, 'user' || n || '@d' || (n % 100) || '.example',
       'd' || (n % 100) || '.example', 'receipt', 'Your receipt', 'ses', 'sent', 0, '', '', ${at}, ${at}, ${at}
     FROM ${source};
-    ${rollups.join('')}
+    ${figures.join('')}
     COMMIT;
     ANALYZE;`);
 }

@@ -168,7 +168,7 @@ struct error_view {
 
 static const struct field error_fields[] = {
     FIELD_AT(struct error_view, "code", FIELD_STR, 0, code, "Such as 5.1.1."),
-    FIELD_AT(struct error_view, "count", FIELD_INT, 0, count, "Messages, by the hour."),
+    FIELD_AT(struct error_view, "count", FIELD_INT, 0, count, "Messages that show it."),
 };
 static const struct shape error_shape = SHAPE("EmailError", struct error_view, error_fields);
 
@@ -309,20 +309,16 @@ int email_health_write(struct json_writer *w, struct arena *a, const struct emai
 int email_figures_read(struct store_txn *t, struct arena *a, struct email_figures *f)
 {
     const struct mail_window *w = &f->window;
-    /* Buckets begin where a multiple of theirs does: two more than fit may be touched. */
-    size_t points = (size_t)((w->until - w->since) / f->bucket) + 2;
-    int r = mail_metrics_totals(t, w, &f->totals);
+    const struct mail_ranking by = {f->group, MAIL_MOST_SENT, EMAIL_SHARES_MAX};
+    int r = mail_metrics_knows_deliveries(t, w->until, &f->deliveries_known);
 
     if (r == 0)
-        r = mail_metrics_knows_deliveries(t, w->until, &f->deliveries_known);
+        r = share_cache_series(f->cache, t, a, w, f->bucket, &f->points, &f->n_points);
+    f->totals = (struct mail_counts){0};
+    for (size_t i = 0; r == 0 && i < f->n_points; i++)
+        mail_counts_add(&f->totals, &f->points[i].counts);
     if (r == 0)
-        r = mail_metrics_series(t, a, w, f->bucket, points, &f->points, &f->n_points);
-    if (r == 0 && f->cache)
-        r = share_cache_read(f->cache, t, a, w, f->group, EMAIL_SHARES_MAX, &f->shares,
-                             &f->n_shares);
-    else if (r == 0)
-        r = mail_metrics_shares(t, a, w, f->group, MAIL_MOST_SENT, EMAIL_SHARES_MAX, &f->shares,
-                                &f->n_shares);
+        r = share_cache_read(f->cache, t, a, w, &by, &f->shares, &f->n_shares);
     if (r == 0)
         r = mail_metrics_errors(t, a, w, EMAIL_ERRORS_MAX, &f->errors, &f->n_errors);
     return r;

@@ -55,6 +55,7 @@ static int read_window(struct call *call, struct mail_window *ret_window, int64_
 
 struct checking {
     struct arena *arena;
+    struct share_kept *cache;
     struct mail_window window;
     struct email_health *health;
 };
@@ -63,15 +64,15 @@ static int health_job(struct store_txn *t, void *arg)
 {
     struct checking *c = arg;
 
-    return mail_health_check(t, c->arena, &c->window, &mail_thresholds_default, &c->health->health,
-                             c->health->advice, &c->health->n_advice);
+    return mail_health_check(t, c->arena, c->cache, &c->window, &mail_thresholds_default,
+                             &c->health->health, c->health->advice, &c->health->n_advice);
 }
 
 static int get_health(struct call *call)
 {
     struct app *app = app_of(call);
     struct email_health health = {.checked_at = call->now};
-    struct checking c = {.arena = call->arena, .health = &health};
+    struct checking c = {.arena = call->arena, .cache = app->mail->shares, .health = &health};
     struct json_writer w = json_writer(&call->reply->body);
     int r = read_window(call, &c.window, NULL);
 

@@ -38,7 +38,7 @@ struct email_figures {
     struct mail_window window;
     int64_t bucket;
     enum mail_group group;
-    struct share_cache *cache; /* NULL: none */
+    struct share_kept *cache; /* NULL: none */
     struct mail_counts totals;
     bool deliveries_known;
     struct mail_point *points;

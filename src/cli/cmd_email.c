@@ -15,7 +15,7 @@ static int health_job(struct store_txn *t, void *arg)
 {
     struct checking *c = arg;
 
-    return mail_health_check(t, &c->v.arena, &c->window, &mail_thresholds_default,
+    return mail_health_check(t, &c->v.arena, NULL, &c->window, &mail_thresholds_default,
                              &c->health.health, c->health.advice, &c->health.n_advice);
 }
 

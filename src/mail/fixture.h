@@ -43,7 +43,7 @@ struct mail_log_entry mail_entry(struct scene *f, const struct uuid *message_id)
 /* The first column of a query with one text parameter; -1 where there is no row. */
 int64_t mail_number_of(struct scene *f, const char *sql, const char *parameter);
 
-/* Fails the test where rollups and errors are not what a recount of all log rows gives. */
+/* Fails the test where email_figures is not what a recount of all log rows gives. */
 void mail_assert_counters(struct scene *f);
 
 #endif

@@ -83,30 +83,24 @@ struct trouble {
     enum mail_order order;
 };
 
-static int64_t figure_of(const struct mail_counts *c, enum mail_order order)
-{
-    switch (order) {
-    case MAIL_MOST_BOUNCED:
-        return c->bounced_counted;
-    case MAIL_MOST_COMPLAINED:
-        return c->complained_counted;
-    case MAIL_MOST_UNDELIVERED:
-        return mail_counts_sent(c) - mail_counts_delivered(c);
-    case MAIL_MOST_SENT:
-        break;
-    }
-    return mail_counts_sent(c);
-}
+/* Where what is behind it is looked for. */
+struct search {
+    struct store_txn *t;
+    struct arena *arena;
+    struct share_kept *cache;
+    const struct mail_window *window;
+};
 
-static int name_shares(struct store_txn *t, struct arena *a, const struct mail_window *w,
-                       const struct trouble *trouble, enum mail_group group, struct buf *out)
+static int name_shares(const struct search *s, const struct trouble *trouble, enum mail_group group,
+                       struct buf *out)
 {
+    const struct mail_ranking by = {group, trouble->order, NAMED};
     struct mail_share *shares = NULL;
     size_t n = 0, named = 0;
-    int r = mail_metrics_shares(t, a, w, group, trouble->order, NAMED, &shares, &n);
+    int r = share_cache_read(s->cache, s->t, s->arena, s->window, &by, &shares, &n);
 
     for (size_t i = 0; r == 0 && i < n; i++) {
-        int64_t figure = figure_of(&shares[i].counts, trouble->order);
+        int64_t figure = mail_counts_figure(&shares[i].counts, trouble->order);
         struct str name = shares[i].name.n ? shares[i].name : STR("(none)");
         if (figure == 0)
             break;
@@ -122,12 +116,11 @@ static int name_shares(struct store_txn *t, struct arena *a, const struct mail_w
     return r;
 }
 
-static int name_errors(struct store_txn *t, struct arena *a, const struct mail_window *w,
-                       struct buf *out)
+static int name_errors(const struct search *s, struct buf *out)
 {
     struct mail_error_count *errors = NULL;
     size_t n = 0;
-    int r = mail_metrics_errors(t, a, w, NAMED, &errors, &n);
+    int r = mail_metrics_errors(s->t, s->arena, s->window, NAMED, &errors, &n);
 
     for (size_t i = 0; r == 0 && i < n; i++)
         buf_printf(out, "%s%.*s (%lld)", i ? ", " : " Errors: ", STR_ARG(errors[i].code),
@@ -156,8 +149,8 @@ static int keep(struct arena *a, const struct buf *text, struct str *advice, siz
     return advice[(*n)++].p ? 0 : FAULT_MEMORY;
 }
 
-static int advise_on(struct store_txn *t, struct arena *a, const struct mail_window *w,
-                     const struct trouble *trouble, struct str *advice, size_t *n)
+static int advise_on(const struct search *s, const struct trouble *trouble, struct str *advice,
+                     size_t *n)
 {
     _cleanup_buf_ struct buf text = buf_init(ADVICE_MAX);
 
@@ -167,15 +160,15 @@ static int advise_on(struct store_txn *t, struct arena *a, const struct mail_win
                (long long)trouble->rate.of, trouble->side);
     add_percent(&text, trouble->bound);
     buf_printf(&text, ". %s", trouble->advice);
-    int r = name_shares(t, a, w, trouble, MAIL_BY_DOMAIN, &text);
+    int r = name_shares(s, trouble, MAIL_BY_DOMAIN, &text);
     if (r == 0)
-        r = name_shares(t, a, w, trouble, MAIL_BY_TEMPLATE, &text);
+        r = name_shares(s, trouble, MAIL_BY_TEMPLATE, &text);
     if (r == 0 && trouble->order != MAIL_MOST_COMPLAINED)
-        r = name_errors(t, a, w, &text);
-    return r ? r : keep(a, &text, advice, n);
+        r = name_errors(s, &text);
+    return r ? r : keep(s->arena, &text, advice, n);
 }
 
-static int advise(struct store_txn *t, struct arena *a, const struct mail_health *h,
+static int advise(const struct search *s, const struct mail_health *h,
                   const struct mail_thresholds *limit, struct str *advice, size_t *n)
 {
     const struct trouble troubles[] = {
@@ -193,7 +186,7 @@ static int advise(struct store_txn *t, struct arena *a, const struct mail_health
 
     for (int i = 0; r == 0 && i < 3; i++)
         if (bad[i])
-            r = advise_on(t, a, &h->window, &troubles[i], advice, n);
+            r = advise_on(s, &troubles[i], advice, n);
     return r;
 }
 
@@ -215,10 +208,11 @@ static int advise_on_unknown(struct arena *a, const struct mail_health *h,
     return r;
 }
 
-int mail_health_check(struct store_txn *t, struct arena *a, const struct mail_window *window,
-                      const struct mail_thresholds *thresholds, struct mail_health *ret_health,
-                      struct str *ret_advice, size_t *ret_n)
+int mail_health_check(struct store_txn *t, struct arena *a, struct share_kept *cache,
+                      const struct mail_window *window, const struct mail_thresholds *thresholds,
+                      struct mail_health *ret_health, struct str *ret_advice, size_t *ret_n)
 {
+    struct search search = {t, a, cache, window};
     struct mail_counts counts;
     struct str advice[MAIL_ADVICE_MAX];
     bool known = false;
@@ -232,7 +226,7 @@ int mail_health_check(struct store_txn *t, struct arena *a, const struct mail_wi
     struct mail_health h = mail_health_of(&counts, known, thresholds);
     h.window = *window;
     if (h.status != MAIL_INSUFFICIENT_DATA)
-        r = advise(t, a, &h, thresholds, advice, &n);
+        r = advise(&search, &h, thresholds, advice, &n);
     if (r == 0)
         r = advise_on_unknown(a, &h, thresholds, advice, &n);
     if (r)

@@ -6,7 +6,7 @@
 #ifndef HOLDFAST_MAIL_HEALTH_H
 #define HOLDFAST_MAIL_HEALTH_H
 
-#include "mail/metrics.h"
+#include "mail/share_cache.h"
 
 enum mail_status { MAIL_HEALTHY, MAIL_WARNING, MAIL_CRITICAL, MAIL_INSUFFICIENT_DATA };
 
@@ -56,11 +56,11 @@ enum { MAIL_ADVICE_MAX = 5 };
 
 /*
  * The health of a window, and for people what to do: a text for each rate that is not well, naming
- * the domains, templates and error codes behind it, and for what is not known. ret_advice has
- * MAIL_ADVICE_MAX elements. Returns 0 or a fault.
+ * the domains, templates and error codes behind it, and for what is not known. cache may be NULL.
+ * ret_advice has MAIL_ADVICE_MAX elements. Returns 0 or a fault.
  */
-int mail_health_check(struct store_txn *t, struct arena *a, const struct mail_window *window,
-                      const struct mail_thresholds *thresholds, struct mail_health *ret_health,
-                      struct str *ret_advice, size_t *ret_n);
+int mail_health_check(struct store_txn *t, struct arena *a, struct share_kept *cache,
+                      const struct mail_window *window, const struct mail_thresholds *thresholds,
+                      struct mail_health *ret_health, struct str *ret_advice, size_t *ret_n);
 
 #endif

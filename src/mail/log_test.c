@@ -1,6 +1,7 @@
 /* What the log holds, how it is read, and what goes with time. */
 #include "mail/log.h"
 
+#include "base/clock.h"
 #include "mail/fixture.h"
 
 struct listing {
@@ -121,7 +122,9 @@ static void test_create(void **state)
                                      " AND error_code = 'complaint'"),
                      1);
     assert_int_equal(
-        scene_number(f, "SELECT sum(suppressed) FROM email_rollups WHERE domain = 'x.org'"), 1);
+        scene_number(f, "SELECT sum(suppressed) FROM email_figures WHERE kind = 2 AND span = 300000"
+                        " AND name = 'x.org'"),
+        1);
     mail_assert_counters(f);
 }
 
@@ -159,7 +162,10 @@ static void test_refuse(void **state)
     assert_done(store_write(f->node.store, refuse_job, &r));
     assert_int_equal(r.rows, 2);
     assert_int_equal(mail_hand_over(f, &id, "p", NOW), 0);
-    assert_int_equal(scene_number(f, "SELECT sum(n) FROM email_errors"), 3);
+    assert_int_equal(
+        scene_number(f, "SELECT sum(bounced + rejected + suppressed + delayed) FROM email_figures"
+                        " WHERE kind = 4 AND span = 86400000"),
+        3);
     mail_assert_counters(f);
 }
 
@@ -194,8 +200,53 @@ static void test_reap(void **state)
     assert_done(store_write(f->node.store, reap_job, &r));
     assert_int_equal(r.removed, 0);
     assert_int_equal(scene_number(f, "SELECT count(*) FROM email_logs"), 2);
-    assert_int_equal(scene_number(f, "SELECT sum(delivered) FROM email_rollups WHERE domain = ''"),
-                     5);
+    assert_int_equal(
+        scene_number(f,
+                     "SELECT sum(delivered) FROM email_figures WHERE kind = 1 AND span = 300000"),
+        5);
+}
+
+/* How many counters were not written in the order that all keep, where each was written once. */
+static const char misplaced_sql[] =
+    "SELECT count(*) FROM (SELECT row_number() OVER (ORDER BY ctid) AS written,"
+    " row_number() OVER (ORDER BY tenant_id, kind, name COLLATE \"C\", bucket - bucket % 86400000,"
+    " CASE span WHEN 86400000 THEN 0 ELSE bucket - bucket % 3600000 END,"
+    " CASE span WHEN 300000 THEN bucket ELSE 0 END) AS wanted FROM email_figures) o"
+    " WHERE written <> wanted";
+
+enum { MESSAGES = 5 };
+
+static int create_all_job(struct store_txn *t, void *arg)
+{
+    const int64_t at[MESSAGES] = {NOW + 3 * CLOCK_HOUR, NOW, NOW + CLOCK_HOUR, NOW - 2 * CLOCK_DAY,
+                                  NOW};
+
+    return mail_log_create_all(t, arg, at, MESSAGES);
+}
+
+/* A day before its hours, an hour before its five minutes, and the next when those are done. */
+static void test_order_of_counters(void **state)
+{
+    struct scene *f = *state;
+    struct mail_recipient to[] = {
+        {.address = STR("a@z.org")}, {.address = STR("a@b.org")}, {.address = STR("c@b.org")}};
+    struct mail_message messages[MESSAGES];
+
+    mail_queue(f, "a@x.org", NOW);
+    assert_int_equal(scene_number(f, misplaced_sql), 0);
+    scene_run(f, "DELETE FROM email_figures", NO_PARAMS);
+    for (int i = 0; i < MESSAGES; i++)
+        messages[i] = (struct mail_message){.id = uuid_new(),
+                                            .tenant_id = i % 2 ? f->other : f->tenant,
+                                            .template_name = i ? STR("b") : STR("a"),
+                                            .subject = STR(""),
+                                            .transport = STR("ses"),
+                                            .recipients = to,
+                                            .n = 3};
+    assert_done(store_write(f->node.store, create_all_job, messages));
+    /* Two days each, of which one has two hours of the first tenant's. */
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM email_figures WHERE kind = 1"), 8 + 6);
+    assert_int_equal(scene_number(f, misplaced_sql), 0);
 }
 
 int main(void)
@@ -203,6 +254,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENE_BOTH(test_list),
         SCENE_BOTH(test_create),
+        FIXTURE_ON_POSTGRES(test_order_of_counters, scene),
         SCENE_BOTH(test_refuse),
         SCENE_BOTH(test_reap),
     };

@@ -99,7 +99,7 @@ int mail_new(const struct config *config, struct store *store, struct trail *tra
     if (r == 0)
         r = sender_domain_new(&m->domain);
     if (r == 0)
-        r = share_cache_new(&m->shares);
+        r = share_kept_new(&m->shares);
     if (r == 0)
         r = outbox_desk_new(m, &m->desk);
     if (r) {
@@ -119,7 +119,7 @@ void mail_free(struct mail *m)
     crypto_wipe(&m->unsubscribe, sizeof m->unsubscribe);
     seal_keys_release(&m->seal);
     sender_domain_free(m->domain);
-    share_cache_free(m->shares);
+    share_kept_free(m->shares);
     outbox_desk_free(m->desk);
     mail_watch_release(&m->watch);
     free(m);

@@ -34,7 +34,7 @@ struct mail {
     struct mac_ring unsubscribe;
     struct sender_domain *domain;
     struct mail_watch watch;
-    struct share_cache *shares;
+    struct share_kept *shares;
     struct outbox_desk *desk; /* where mail to send is accepted */
     struct intake *intake;    /* these two from mail_listen on */
     struct webhook *webhook;

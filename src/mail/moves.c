@@ -3,13 +3,13 @@
 #include "base/fault.h"
 #include "mail/suppression_reach.h"
 
-/* i1 of bulk_rows: what a row is for. */
-enum target { TO_LOG, TO_ROLLUP, TO_HOURLY, TO_ERROR };
+/* i1 of bulk_rows: a log row's; of counters it is their enum mail_figure. */
+enum { TO_LOG };
 
 /* Below this many rows, statements of their own are fewer round trips than a bulk. */
 enum { FEW = 8 };
 
-/* A rollup's counters: one a state, then the two that count in the rates. */
+/* The counters of a row: one a state, then the two that count in the rates. */
 enum { COUNT_BOUNCED = MAIL_STATES, COUNT_COMPLAINED, COUNTERS };
 
 #define UPDATE_LOGS "UPDATE email_logs SET state = "
@@ -21,12 +21,15 @@ static const char logs_sql[] =
     UPDATE_LOGS "r.t1, counted = r.i2, state_at = r.i3, error_code = r.t2, detail = r.t3"
                 " FROM bulk_rows r WHERE email_logs.id = r.b1 AND r.i1 = 0";
 
-#define ROLLUP_COLUMNS                                                                             \
-    " (tenant_id, bucket, domain, template, queued, sent, delayed, delivered, suppressed,"         \
-    " rejected, bounced, complained, bounced_counted, complained_counted) "
+/* Each counter is of a bucket of five minutes, and of the hour and the day around it. */
+#define SPANS                                                                                      \
+    "(SELECT " MAIL_SQL_FINE " AS span UNION ALL SELECT " MAIL_SQL_HOUR                            \
+    " UNION ALL SELECT " MAIL_SQL_DAY ") s"
+#define INTO                                                                                       \
+    "INSERT INTO email_figures AS r (tenant_id, kind, span, bucket, name, " MAIL_SQL_COUNTERS ") "
 
-#define ROLLUP_ADD                                                                                 \
-    " ON CONFLICT (tenant_id, bucket, domain, template) DO UPDATE SET"                             \
+#define ADDING                                                                                     \
+    " ON CONFLICT (tenant_id, kind, span, bucket, name) DO UPDATE SET"                             \
     " queued = r.queued + excluded.queued, sent = r.sent + excluded.sent,"                         \
     " delayed = r.delayed + excluded.delayed, delivered = r.delivered + excluded.delivered,"       \
     " suppressed = r.suppressed + excluded.suppressed,"                                            \
@@ -35,31 +38,25 @@ static const char logs_sql[] =
     " bounced_counted = r.bounced_counted + excluded.bounced_counted,"                             \
     " complained_counted = r.complained_counted + excluded.complained_counted"
 
-#define ROLLUP_VALUES "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
-#define ROLLUP_ROWS(target)                                                                        \
-    "SELECT b1, i2, t1, t2, i3, i4, i5, i6, i7, i8, i9, i10, i11, i12 FROM bulk_rows"              \
-    " WHERE i1 = " target " ORDER BY n"
+/*
+ * In one order always, as others may do the same at the same time: a day before its hours, an hour
+ * before its five minutes, and the next ones when those are done.
+ */
+static const char figure_sql[] =
+    INTO "SELECT $1, $2, s.span, $3 - $3 % s.span, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14"
+         " FROM " SPANS " WHERE true ORDER BY s.span DESC" ADDING;
 
-#define ROLLUP(table, values) "INSERT INTO " table " AS r" ROLLUP_COLUMNS values ROLLUP_ADD
+static const char figures_sql[] =
+    INTO "SELECT b1, i1, s.span, i2 - i2 % s.span, t1, sum(i3), sum(i4), sum(i5), sum(i6), sum(i7),"
+         " sum(i8), sum(i9), sum(i10), sum(i11), sum(i12) FROM bulk_rows, " SPANS " WHERE i1 > 0"
+         " GROUP BY b1, i1, s.span, i2 - i2 % s.span, t1 ORDER BY min(n), s.span DESC" ADDING;
 
-static const char rollup_sql[] = ROLLUP("email_rollups", ROLLUP_VALUES);
-static const char rollups_sql[] = ROLLUP("email_rollups", ROLLUP_ROWS("1"));
-static const char hourly_sql[] = ROLLUP("email_rollups_hourly", ROLLUP_VALUES);
-static const char hourlies_sql[] = ROLLUP("email_rollups_hourly", ROLLUP_ROWS("2"));
-
-#define ERROR(values)                                                                              \
-    "INSERT INTO email_errors (tenant_id, bucket, code, domain, n) " values                        \
-    " ON CONFLICT (tenant_id, bucket, code, domain) DO UPDATE SET n = email_errors.n + excluded.n"
-
-static const char error_sql[] = ERROR("VALUES ($1, $2, $3, $4, $5)");
-static const char errors_sql[] =
-    ERROR("SELECT b1, i2, t1, t2, i3 FROM bulk_rows WHERE i1 = 3 ORDER BY n");
-
-/* A counter that changes by something; the error's code and domain are name and part. */
+/* Counters that change by something. */
 struct tally {
     struct uuid tenant;
-    int64_t bucket;
-    struct str name, part; /* domain and template, or code and domain */
+    enum mail_figure kind;
+    struct str name;
+    int64_t bucket; /* of five minutes */
     int64_t by[COUNTERS];
 };
 
@@ -69,10 +66,10 @@ static int compare_tallies(const void *a, const void *b)
     int c = memcmp(&x->tenant, &y->tenant, sizeof x->tenant);
 
     if (c == 0)
-        c = (x->bucket > y->bucket) - (x->bucket < y->bucket);
+        c = (x->kind > y->kind) - (x->kind < y->kind);
     if (c == 0)
         c = str_compare(x->name, y->name);
-    return c ? c : str_compare(x->part, y->part);
+    return c ? c : (x->bucket > y->bucket) - (x->bucket < y->bucket);
 }
 
 /* Sorted, equal ones joined, those without effect left out. */
@@ -107,45 +104,37 @@ static void count(int64_t by[COUNTERS], const struct mail_mark *mark, int64_t st
         by[COUNT_COMPLAINED] += step;
 }
 
-/* Three of each move: of the sum, of its domain, of its template. */
-enum { TALLIES = 3 };
-static size_t tally_states(const struct mail_moves *moves, int64_t span, struct tally *tallies)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < moves->n; i++) {
-        const struct mail_move *m = &moves->items[i];
-        struct tally t = {.tenant = m->tenant_id, .bucket = m->created_at - m->created_at % span};
-        count(t.by, &m->before, -1);
-        count(t.by, &m->after, 1);
-        t.name = t.part = STR("");
-        tallies[n++] = t;
-        t.name = m->domain;
-        tallies[n++] = t;
-        t.name = STR(MAIL_ANY_DOMAIN);
-        t.part = m->template_name;
-        tallies[n++] = t;
-    }
-    return join(tallies, n);
-}
-
-static size_t tally_errors(const struct mail_moves *moves, struct tally *tallies)
+/* Of each move: the sum's, its domain's, its template's, those of the codes before and after. */
+enum { TALLIES = 5 };
+static size_t tally_moves(const struct mail_moves *moves, struct tally *tallies)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < moves->n; i++) {
         const struct mail_move *m = &moves->items[i];
         struct tally t = {.tenant = m->tenant_id,
-                          .bucket = m->created_at - m->created_at % CLOCK_HOUR,
-                          .part = m->domain};
-        t.name = m->before.code;
-        t.by[0] = -1;
-        if (m->before.state != MAIL_NO_STATE && t.name.n)
-            tallies[n++] = t;
-        t.name = m->after.code;
-        t.by[0] = 1;
-        if (t.name.n)
-            tallies[n++] = t;
+                          .kind = MAIL_FIGURE_ERROR,
+                          .bucket = m->created_at - m->created_at % MAIL_BUCKET_MS};
+        struct tally before = t, after = t;
+        before.name = m->before.code;
+        count(before.by, &m->before, -1);
+        after.name = m->after.code;
+        count(after.by, &m->after, 1);
+        if (before.name.n)
+            tallies[n++] = before;
+        if (after.name.n)
+            tallies[n++] = after;
+        for (int k = 0; k < COUNTERS; k++)
+            t.by[k] = before.by[k] + after.by[k];
+        t.kind = MAIL_FIGURE_SUM;
+        t.name = STR("");
+        tallies[n++] = t;
+        t.kind = MAIL_FIGURE_DOMAIN;
+        t.name = m->domain;
+        tallies[n++] = t;
+        t.kind = MAIL_FIGURE_TEMPLATE;
+        t.name = m->template_name;
+        tallies[n++] = t;
     }
     return join(tallies, n);
 }
@@ -156,10 +145,10 @@ static bool same(const struct mail_mark *a, const struct mail_mark *b)
            str_eq(a->code, b->code) && str_eq(a->detail, b->detail);
 }
 
-/* What is to be written, in the order in which it is. */
+/* What is to be written, in the order in which it is: log rows, then counters. */
 struct batch {
     struct store_bulk_row *rows;
-    size_t n, n_of[TO_ERROR + 1];
+    size_t n, n_logs;
 };
 
 static void add_logs(struct batch *b, const struct mail_moves *moves)
@@ -176,50 +165,38 @@ static void add_logs(struct batch *b, const struct mail_moves *moves)
         row->t[1] = m->after.code;
         row->t[2] = m->after.detail;
         row->b[0] = (struct str){(const char *)m->id.b, sizeof m->id.b};
-        b->n_of[TO_LOG]++;
+        b->n_logs++;
     }
 }
 
-static void add_tallies(struct batch *b, enum target target, const struct tally *tallies, size_t n)
+static void add_tallies(struct batch *b, const struct tally *tallies, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct store_bulk_row *row = &b->rows[b->n++];
-        row->i[0] = target;
+        row->i[0] = tallies[i].kind;
         row->i[1] = tallies[i].bucket;
         memcpy(row->i + 2, tallies[i].by, sizeof tallies[i].by);
         row->t[0] = tallies[i].name;
-        row->t[1] = tallies[i].part;
         row->b[0] = (struct str){(const char *)tallies[i].tenant.b, sizeof tallies[i].tenant.b};
     }
-    b->n_of[target] += n;
 }
 
-/* Numbered as ROLLUP_VALUES and ERROR have them. */
 static int write_one(struct store_txn *t, const struct store_bulk_row *r)
 {
-    struct store_param p[4 + COUNTERS] = {P_BLOB(r->b[0].p, r->b[0].n), P_INT(r->i[1]),
-                                          P_TEXT(r->t[0]), P_TEXT(r->t[1])};
+    struct store_param p[4 + COUNTERS] = {P_BLOB(r->b[0].p, r->b[0].n), P_INT(r->i[0]),
+                                          P_INT(r->i[1]), P_TEXT(r->t[0])};
 
-    for (int k = 0; k < COUNTERS; k++)
-        p[4 + k] = P_INT(r->i[2 + k]);
-    switch ((enum target)r->i[0]) {
-    case TO_LOG:
+    if (r->i[0] == TO_LOG)
         return store_exec(t, log_sql, NULL,
                           PARAMS(P_BLOB(r->b[0].p, r->b[0].n), P_TEXT(r->t[0]), P_INT(r->i[1]),
                                  P_INT(r->i[2]), P_TEXT(r->t[1]), P_TEXT(r->t[2])));
-    case TO_ROLLUP:
-        return store_exec(t, rollup_sql, NULL, p, 4 + COUNTERS);
-    case TO_HOURLY:
-        return store_exec(t, hourly_sql, NULL, p, 4 + COUNTERS);
-    case TO_ERROR:
-        break;
-    }
-    return store_exec(t, error_sql, NULL, p, 5);
+    for (int k = 0; k < COUNTERS; k++)
+        p[4 + k] = P_INT(r->i[2 + k]);
+    return store_exec(t, figure_sql, NULL, p, 4 + COUNTERS);
 }
 
 static int write_all(struct store_txn *t, const struct batch *b)
 {
-    static const char *const texts[] = {logs_sql, rollups_sql, hourlies_sql, errors_sql};
     int r = 0;
 
     for (size_t i = 0; r == 0 && b->n <= FEW && i < b->n; i++)
@@ -227,9 +204,10 @@ static int write_all(struct store_txn *t, const struct batch *b)
     if (r || b->n <= FEW)
         return r;
     r = store_bulk_rows(t, b->rows, b->n);
-    for (int k = TO_LOG; r == 0 && k <= TO_ERROR; k++)
-        if (b->n_of[k])
-            r = store_exec(t, texts[k], NULL, NO_PARAMS);
+    if (r == 0 && b->n_logs)
+        r = store_exec(t, logs_sql, NULL, NO_PARAMS);
+    if (r == 0 && b->n > b->n_logs)
+        r = store_exec(t, figures_sql, NULL, NO_PARAMS);
     return r;
 }
 
@@ -250,24 +228,16 @@ static int reach(struct store_txn *t, struct arena *a, const struct mail_moves *
 
 int mail_moves_write(struct store_txn *t, struct arena *a, const struct mail_moves *moves)
 {
-    size_t n = moves->n, most = TALLIES * n + 1;
-    struct tally *rollups = arena_array(a, most, sizeof *rollups),
-                 *hourly = arena_array(a, most, sizeof *hourly),
-                 *errors = arena_array(a, most, sizeof *errors);
+    struct tally *tallies = arena_array(a, TALLIES * moves->n + 1, sizeof *tallies);
 
-    if (!rollups || !hourly || !errors)
+    if (!tallies)
         return FAULT_MEMORY;
-    size_t n_rollups = tally_states(moves, MAIL_BUCKET_MS, rollups);
-    size_t n_hourly = tally_states(moves, CLOCK_HOUR, hourly);
-    size_t n_errors = tally_errors(moves, errors);
-    struct batch b = {.rows =
-                          arena_array(a, n + n_rollups + n_hourly + n_errors + 1, sizeof *b.rows)};
+    size_t n = tally_moves(moves, tallies);
+    struct batch b = {.rows = arena_array(a, moves->n + n + 1, sizeof *b.rows)};
     if (!b.rows)
         return FAULT_MEMORY;
     add_logs(&b, moves);
-    add_tallies(&b, TO_ROLLUP, rollups, n_rollups);
-    add_tallies(&b, TO_HOURLY, hourly, n_hourly);
-    add_tallies(&b, TO_ERROR, errors, n_errors);
+    add_tallies(&b, tallies, n);
     int r = write_all(t, &b);
     return r ? r : reach(t, a, moves);
 }

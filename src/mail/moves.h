@@ -15,16 +15,36 @@
 #include "store/store.h"
 
 /*
- * A bucket has a row of its sum, whose domain and template are '', one for each domain, whose
- * template is '', and one for each template, whose domain is this, which none can be: figures are
- * by either, and one for each pair would be many times as many.
+ * What counters are of, as in email_figures: figures are by domain, by template or by error code,
+ * and counters of each pair would be many times as many.
  */
-#define MAIL_ANY_DOMAIN "*"
+enum mail_figure {
+    MAIL_FIGURE_SUM = 1, /* all messages; its name is '' */
+    MAIL_FIGURE_DOMAIN,
+    MAIL_FIGURE_TEMPLATE,
+    MAIL_FIGURE_ERROR /* messages that show the code */
+};
+
+/* The spans of email_figures, as statements have them. */
+#define MAIL_SQL_FINE "300000"
+#define MAIL_SQL_HOUR "3600000"
+#define MAIL_SQL_DAY "86400000"
+
+/* Its counters, in the order of enum mail_state and then of struct mail_counts. */
+#define MAIL_SQL_COUNTERS                                                                          \
+    "queued, sent, delayed, delivered, suppressed, rejected, bounced, complained,"                 \
+    " bounced_counted, complained_counted"
+#define MAIL_SQL_SUMS                                                                              \
+    "sum(queued), sum(sent), sum(delayed), sum(delivered), sum(suppressed), sum(rejected),"        \
+    " sum(bounced), sum(complained), sum(bounced_counted), sum(complained_counted)"
 
 enum {
-    MAIL_BUCKET_MS = 5 * CLOCK_MINUTE, /* of email_rollups */
+    MAIL_BUCKET_MS = 5 * CLOCK_MINUTE, /* the shortest; hours and days are made of them */
     MAIL_WORK_MAX = 256 * 1024 * 1024  /* bytes of memory that one batch may take */
 };
+
+_Static_assert(MAIL_BUCKET_MS == 300000 && CLOCK_HOUR == 3600000 && CLOCK_DAY == 86400000,
+               "statements have them as they are");
 
 /* A log row on its way from one state to another. */
 struct mail_move {
@@ -51,7 +71,7 @@ int mail_moves_read(struct store_rows *rows, struct arena *a, struct mail_moves 
 struct mail_move *mail_moves_find(const struct mail_moves *moves, const struct uuid *id);
 
 /*
- * Writes what changed: log rows (but new ones), rollups, errors, and which suppressions concern the
+ * Writes what changed: log rows (but new ones), counters, and which suppressions concern the
  * tenants of those that were suppressed, in a constant number of statements and in a fixed order.
  * bulk_rows and bulk_ids are used. Returns 0 or a fault.
  */

@@ -532,12 +532,12 @@ static void test_all_fail(void **state)
     send_many(s, OUTBOX_SENDERS_MAX, NOW);
     assert_int_equal(outbox_node_turn(n, NOW), OUTBOX_SENDERS_MAX);
     outbox_node_work(n, NOW);
-    scene_run(s->f, "ALTER TABLE email_rollups RENAME TO email_rollups_away", NO_PARAMS);
+    scene_run(s->f, "ALTER TABLE email_figures RENAME TO email_figures_away", NO_PARAMS);
     assert_int_equal(outbox_node_try(n, NOW), 0);
     assert_int_equal(n->outcome, FAULT_STORE);
     assert_int_equal(n->aside, 0);
     assert_int_equal(aside(s), 0);
-    scene_run(s->f, "ALTER TABLE email_rollups_away RENAME TO email_rollups", NO_PARAMS);
+    scene_run(s->f, "ALTER TABLE email_figures_away RENAME TO email_figures", NO_PARAMS);
     n->handed[0] = '\0';
     outbox_node_run(n, NOW);
     assert_string_equal(n->handed, "");

@@ -33,8 +33,8 @@ static int health_job(struct store_txn *t, void *arg)
     struct str advice[MAIL_ADVICE_MAX];
     size_t n;
 
-    return mail_health_check(t, &c->arena, &c->window, &mail_thresholds_default, &c->health, advice,
-                             &n);
+    return mail_health_check(t, &c->arena, NULL, &c->window, &mail_thresholds_default, &c->health,
+                             advice, &n);
 }
 
 static int take_last(const struct trail_record *record, void *arg)

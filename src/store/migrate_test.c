@@ -306,6 +306,83 @@ static void test_keys_of_events_are_carried_over(void **state)
     store_close(s);
 }
 
+#define ONE_OF_TWO "0, 1, 0, 0, 0, 0, 1, 0, 1, 0)"
+/* A bucket of an hour of 0011: two messages to a domain, of which one bounced. */
+static void insert_figures_of_0011(struct store *s, const struct uuid *tenant, int64_t hour)
+{
+    static const char *const sql[] = {
+        "INSERT INTO email_rollups_hourly VALUES ($1, $2, '', '', " ONE_OF_TWO,
+        "INSERT INTO email_rollups_hourly VALUES ($1, $2, 'a.org', '', " ONE_OF_TWO,
+        "INSERT INTO email_rollups_hourly VALUES ($1, $2, '*', '', " ONE_OF_TWO,
+        "INSERT INTO email_rollups VALUES ($1, $2, '', '', " ONE_OF_TWO,
+        "INSERT INTO email_errors VALUES ($1, $2, '5.1.1', 'a.org', 1)",
+        "INSERT INTO email_errors VALUES ($1, $2, '5.1.1', 'b.org', 2)"};
+
+    for (size_t i = 0; i < sizeof sql / sizeof *sql; i++)
+        assert_done(store_run(s, sql[i], NULL, PARAMS(P_ID(tenant), P_INT(hour))));
+}
+
+static void insert_log_of_0011(struct store *s, const struct uuid *tenant, const char *state,
+                               const char *code, int64_t at)
+{
+    struct uuid id = uuid_new();
+
+    assert_done(store_run(
+        s,
+        "INSERT INTO email_logs (id, message_id, tenant_id, recipient, domain,"
+        " template, subject, transport, state, counted, error_code, detail,"
+        " created_at, state_at) VALUES ($1, $1, $2, 'x@a.org', 'a.org', '', '',"
+        " 'ses', $3, 0, $4, '', $5, $5)",
+        NULL,
+        PARAMS(P_ID(&id), P_ID(tenant), P_TEXT(str_of(state)), P_TEXT(str_of(code)), P_INT(at))));
+}
+
+#define OF_DAY " FROM email_figures WHERE span = 86400000 AND kind = "
+#define OF_HOUR " FROM email_figures WHERE span = 3600000 AND kind = "
+#define OF_FINE " FROM email_figures WHERE span = 300000 AND kind = "
+
+/* Days are those of the hours, and every figure is where it is looked for now. */
+static void test_figures_of_mail_are_carried_over(void **state)
+{
+    const int64_t hour = 3600000, day = 24 * hour, midnight = NOW - NOW % day;
+    struct fixture *f = *state;
+    struct uuid tenant = uuid_new();
+    struct store_options o = {.url = f->url, .pool = 2, .timeout_ms = 2000};
+    struct store *s = open_before(f, 12);
+
+    insert_figures_of_0011(s, &tenant, midnight - hour);
+    insert_figures_of_0011(s, &tenant, midnight);
+    insert_figures_of_0011(s, &tenant, midnight + 23 * hour);
+    insert_log_of_0011(s, &tenant, "bounced", "5.1.1", midnight + 7 * 60000);
+    insert_log_of_0011(s, &tenant, "bounced", "5.1.1", midnight + 9 * 60000);
+    insert_log_of_0011(s, &tenant, "delayed", "", midnight + 9 * 60000);
+    insert_log_of_0011(s, &tenant, "bounced", "5.1.1", midnight - day);
+    store_close(s);
+    s = NULL;
+    assert_done(store_open(&o, &s));
+    for (int kind = 1; kind <= 3; kind++) {
+        char sql[100];
+        snprintf(sql, sizeof sql, "SELECT sum(sent + bounced_counted)" OF_DAY "%d", kind);
+        assert_int_equal(fixture_number(s, sql), 6);
+        snprintf(sql, sizeof sql, "SELECT count(*)" OF_DAY "%d", kind);
+        assert_int_equal(fixture_number(s, sql), 2);
+        snprintf(sql, sizeof sql, "SELECT sum(bounced)" OF_HOUR "%d", kind);
+        assert_int_equal(fixture_number(s, sql), 3);
+    }
+    assert_int_equal(fixture_number(s, "SELECT min(bucket)" OF_DAY "1"), midnight - day);
+    assert_int_equal(fixture_number(s, "SELECT max(bounced)" OF_DAY "2 AND name = 'a.org'"), 2);
+    assert_int_equal(fixture_number(s, "SELECT max(sent)" OF_DAY "3 AND name = ''"), 2);
+    assert_int_equal(fixture_number(s, "SELECT count(*)" OF_FINE "1"), 3);
+    assert_int_equal(fixture_number(s, "SELECT sum(bounced)" OF_HOUR "4 AND name = '5.1.1'"), 9);
+    assert_int_equal(fixture_number(s, "SELECT max(bounced)" OF_DAY "4"), 6);
+    /* Those that five minutes are kept of, in theirs. */
+    assert_int_equal(fixture_number(s, "SELECT count(*)" OF_FINE "4"), 1);
+    assert_int_equal(fixture_number(s, "SELECT bounced" OF_FINE "4"), 2);
+    assert_int_equal(fixture_number(s, "SELECT bucket" OF_FINE "4"), midnight + 300000);
+    assert_int_equal(store_run(s, "DELETE FROM email_rollups", NULL, NO_PARAMS), FAULT_STORE);
+    store_close(s);
+}
+
 /* Before anything is written: a server without encoding keeps whatever bytes it is given. */
 static void test_another_encoding_is_refused(void **state)
 {
@@ -388,6 +465,7 @@ int main(void)
         FIXTURE_BOTH_EMPTY(test_ends_of_sessions_are_carried_over),
         FIXTURE_BOTH_EMPTY(test_suppressions_are_carried_over),
         FIXTURE_BOTH_EMPTY(test_keys_of_events_are_carried_over),
+        FIXTURE_BOTH_EMPTY(test_figures_of_mail_are_carried_over),
         FIXTURE_POSTGRES(test_another_encoding_is_refused),
         cmocka_unit_test(test_url),
         cmocka_unit_test_setup_teardown(test_modes_of_files, fixture_empty_sqlite,

@@ -142,8 +142,8 @@ forEachStore((store) => {
                 assert.equal(message.status, wanted, `${order}`);
                 assert.equal(message.recipients[0].events.length, order.length);
             }
-            for (const table of ['email_rollups', 'email_rollups_hourly'])
-                assert.deepEqual(await sql(installation, `SELECT sum(sent), sum(delayed), sum(delivered), sum(bounced_counted), sum(complained_counted) FROM ${table} WHERE domain = ''`), ['0|0|6|6|24']);
+            for (const span of [300_000, 3_600_000, 86_400_000])
+                assert.deepEqual(await sql(installation, `SELECT sum(sent), sum(delayed), sum(delivered), sum(bounced_counted), sum(complained_counted) FROM email_figures WHERE kind = 1 AND span = ${span}`), ['0|0|6|6|24']);
         });
     });
 

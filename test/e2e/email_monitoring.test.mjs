@@ -253,7 +253,7 @@ forEachStore((store) => {
             ]);
             await waitFor('old rows are gone', async () => (await read('logs')).items.length === 2, { timeout: 90_000 });
             assert.equal((await read('metrics?window=60d')).totals.accepted, 5, 'the figures stay');
-            await waitFor('fine buckets are gone', async () => (await sql(installation, 'SELECT count(*) FROM email_rollups'))[0] === '0', { timeout: 90_000 });
+            await waitFor('fine buckets are gone', async () => (await sql(installation, 'SELECT count(*) FROM email_figures WHERE span = 300000'))[0] === '0', { timeout: 90_000 });
         }, { EMAIL_RETENTION_DAYS: '30' });
     });
 });

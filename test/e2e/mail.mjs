@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { sql, sqlId } from './support.mjs';
 
 export const HOUR = 3_600_000;
-const FINE = 300_000;
+const SPANS = [300_000, HOUR, 24 * HOUR];
 const states = ['queued', 'sent', 'delayed', 'delivered', 'suppressed', 'rejected', 'bounced', 'complained'];
 
 /* An id whose order is that of its time. */
@@ -23,7 +23,7 @@ const text = (value) => `'${value.replaceAll("'", "''")}'`;
  */
 export async function seedMail(installation, messages) {
     const id = (value) => sqlId(installation, value);
-    const rollups = new Map(), errors = new Map(), logs = [], out = [];
+    const figures = new Map(), logs = [], out = [];
     for (const given of messages) {
         const m = {
             at: Date.now(), state: 'sent', template: 'welcome', subject: 'Welcome', code: '', detail: '', userId: null,
@@ -37,18 +37,14 @@ export async function seedMail(installation, messages) {
         logs.push(`(${id(m.id)}, ${id(idAt(m.at))}, ${id(m.tenantId)}, ${m.userId ? id(m.userId) : 'NULL'},
             ${sent ? text(m.providerId) : 'NULL'}, ${text(m.to)}, ${text(m.domain)}, ${text(m.template)}, ${text(m.subject)}, 'sandbox',
             '${m.state}', ${m.counted ? 1 : 0}, ${text(m.code)}, ${text(m.detail)}, ${m.at}, ${sent ? m.at : 'NULL'}, ${m.at})`);
-        for (const [table, span] of [['email_rollups', FINE], ['email_rollups_hourly', HOUR]]) {
-            for (const [domain, template] of [[m.domain, ''], ['*', m.template], ['', '']]) {
-                const key = JSON.stringify([table, m.tenantId, m.at - (m.at % span), domain, template]);
-                const counts = rollups.get(key) ?? Array(10).fill(0);
+        for (const span of SPANS) {
+            for (const [kind, name] of [[1, ''], [2, m.domain], [3, m.template], ...(m.code ? [[4, m.code]] : [])]) {
+                const key = JSON.stringify([m.tenantId, kind, span, m.at - (m.at % span), name]);
+                const counts = figures.get(key) ?? Array(10).fill(0);
                 counts[states.indexOf(m.state)]++;
                 if (m.counted) counts[m.state === 'bounced' ? 8 : 9]++;
-                rollups.set(key, counts);
+                figures.set(key, counts);
             }
-        }
-        if (m.code) {
-            const key = JSON.stringify([m.tenantId, m.at - (m.at % HOUR), m.code, m.domain]);
-            errors.set(key, (errors.get(key) ?? 0) + 1);
         }
     }
     const names = [...states, 'bounced_counted', 'complained_counted'];
@@ -56,17 +52,11 @@ export async function seedMail(installation, messages) {
     for (let i = 0; i < logs.length; i += 100)
         statements.push(`INSERT INTO email_logs (id, message_id, tenant_id, user_id, provider_id, recipient, domain, template, subject,
             transport, state, counted, error_code, detail, created_at, sent_at, state_at) VALUES ${logs.slice(i, i + 100).join(',')}`);
-    for (const [key, counts] of rollups) {
-        const [table, tenant, bucket, domain, template] = JSON.parse(key);
-        statements.push(`INSERT INTO ${table} AS r (tenant_id, bucket, domain, template, ${names.join(', ')})
-            VALUES (${id(tenant)}, ${bucket}, ${text(domain)}, ${text(template)}, ${counts.join(', ')})
-            ON CONFLICT (tenant_id, bucket, domain, template) DO UPDATE SET ${names.map((n) => `${n} = r.${n} + excluded.${n}`).join(', ')}`);
-    }
-    for (const [key, n] of errors) {
-        const [tenant, bucket, code, domain] = JSON.parse(key);
-        statements.push(`INSERT INTO email_errors AS r (tenant_id, bucket, code, domain, n)
-            VALUES (${id(tenant)}, ${bucket}, ${text(code)}, ${text(domain)}, ${n})
-            ON CONFLICT (tenant_id, bucket, code, domain) DO UPDATE SET n = r.n + excluded.n`);
+    for (const [key, counts] of figures) {
+        const [tenant, kind, span, bucket, name] = JSON.parse(key);
+        statements.push(`INSERT INTO email_figures AS r (tenant_id, kind, span, bucket, name, ${names.join(', ')})
+            VALUES (${id(tenant)}, ${kind}, ${span}, ${bucket}, ${text(name)}, ${counts.join(', ')})
+            ON CONFLICT (tenant_id, kind, span, bucket, name) DO UPDATE SET ${names.map((n) => `${n} = r.${n} + excluded.${n}`).join(', ')}`);
     }
     // A command line has an end: one statement each.
     for (const statement of statements) await sql(installation, statement);
