@@ -359,25 +359,33 @@ async function measureMail(scene, url, store) {
     return (await page.json()).nextCursor;
   };
   const [middle, oldest] = [await cursorAt(42), await cursorAt(84)];
-  const results = [];
+  const figures = [];
   for (const [name, target] of [
     ['figures of 24 hours by domain', '/metrics?window=24h&bucket=1h&groupBy=domain'],
+    ['figures of 7 days by domain', '/metrics?window=7d&bucket=1h&groupBy=domain'],
+    ['figures of 90 days by domain', '/metrics?window=90d&groupBy=domain'],
+    ['figures of 90 days by template, every 7 hours', '/metrics?window=90d&bucket=7h&groupBy=template'],
+  ]) {
+    figures.push(await latencyOf(scene, server, input, name, base + target));
+  }
+  const pages = [];
+  for (const [name, target] of [
     ['log, newest', '/logs'],
     ['log, from the middle', `/logs?cursor=${middle}`],
     ['log, oldest', `/logs?cursor=${oldest}`],
     ['log, of a state that none is in', '/logs?status=rejected'],
     ['log, bounced, oldest', `/logs?status=bounced&cursor=${oldest}`],
   ]) {
-    results.push(await latencyOf(scene, server, input, name, base + target));
+    pages.push(await latencyOf(scene, server, input, name, base + target));
   }
-  const [figures, ...pages] = results.map(({ p99 }) => p99 / 1000);
+  const worst = Math.max(...pages.map(({ p99 }) => p99)) / 1000;
   const line = (what, ms) =>
     alone(`${what}, ${count.toLocaleString('en')} messages on ${store}`, `${ms.toFixed(2)} ms`, `≤ ${MOST_MS} ms`, ms <= MOST_MS);
   return {
-    loads: results,
+    loads: [...figures, ...pages],
     lines: [
-      line('`GET /v1/email-monitoring/metrics`, p99', figures),
-      line('`GET /v1/email-monitoring/logs`, p99 at the worst depth', Math.max(...pages)),
+      ...figures.map(({ name, p99 }) => line(`\`GET /v1/email-monitoring/metrics\`, ${name}, p99`, p99 / 1000)),
+      line('`GET /v1/email-monitoring/logs`, p99 at the worst depth', worst),
     ],
   };
 }
