@@ -45,7 +45,7 @@ struct drive {
     size_t busy;
     int64_t from_us, until_us, now_us;
     uint64_t requests;
-    uint64_t next_event;
+    uint64_t next;        /* LOAD_EVENTS and LOAD_EMAILS: number of the message */
     struct buf *prepared; /* requests of the first events */
     size_t body_bytes;
     struct latency latency;
@@ -81,7 +81,7 @@ static int make_refresh(struct client *c, const struct load_options *o)
 
 static int make_event(struct drive *d, struct client *c)
 {
-    uint64_t n = d->next_event++, i = n - d->o->first;
+    uint64_t n = d->next++, i = n - d->o->first;
 
     return i < d->o->prepared ? buf_add_str(&c->request, buf_str(&d->prepared[i]))
                               : load_event(&c->request, d->o, n);
@@ -116,6 +116,8 @@ static int make_request(struct drive *d, struct client *c)
         return make_refresh(c, o);
     if (o->mode == LOAD_EVENTS)
         return make_event(d, c);
+    if (o->mode == LOAD_EMAILS)
+        return load_email(&c->request, o, d->next++);
     int r = make_login(c, o);
     c->line = (c->line + o->connections) % o->line_count;
     return r;
@@ -327,9 +329,9 @@ static bool report(const struct drive *d, struct buf *out)
     json_object_end(&w);
     json_key(&w, "bodyBytes");
     json_int(&w, (int64_t)d->body_bytes);
-    if (d->o->mode == LOAD_EVENTS) {
+    if (d->o->mode == LOAD_EVENTS || d->o->mode == LOAD_EMAILS) {
         json_key(&w, "next");
-        json_int(&w, (int64_t)d->next_event);
+        json_int(&w, (int64_t)d->next);
     }
     json_key(&w, "errors");
     bool failed = report_errors(d, &w);
@@ -383,7 +385,7 @@ int drive_run(const struct load_options *o, struct buf *out)
     }
     d->o = o;
     d->clients = clients;
-    d->next_event = o->first;
+    d->next = o->first;
     for (size_t i = 0; i < o->connections; i++)
         clients[i].fd = -1;
     int r = run(d, out);

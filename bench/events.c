@@ -51,7 +51,7 @@ static int write_signature(struct buf *out, struct str secret, struct str body, 
     if (r)
         return r;
     hex_encode(mac, sizeof mac, hex);
-    return buf_printf(out, "t=%s,v1=%s", seconds, hex);
+    return buf_printf(out, "X-Webhook-Signature: t=%s,v1=%s\r\n", seconds, hex);
 }
 
 int load_event(struct buf *out, const struct load_options *o, uint64_t n)

@@ -19,11 +19,12 @@ enum {
 };
 
 static const char usage[] =
-    "usage: load me|refresh|login|events|idle --port PORT [option ...]\n"
+    "usage: load me|refresh|login|events|emails|idle --port PORT [option ...]\n"
     "  me       GET --path with a bearer token of --input (one a line), or without any\n"
     "  refresh  each connection rotates its own refresh token of --input (one a line)\n"
     "  login    POST /auth/login with --input's lines \"email password\"\n"
     "  events   each tells of another message's delivery, signed by the secret in --input\n"
+    "  emails   each sends another message by POST /v1/emails with --input's token\n"
     "  idle     one GET each, then hold; reports memory a connection of --pid and its children\n"
     "\n"
     "  --port PORT          of the server on 127.0.0.1\n"
@@ -33,7 +34,7 @@ static const char usage[] =
     "  --sources N          addresses of 127.0.0.0/8 to connect from, at most 200 (1)\n"
     "  --path PATH          (/auth/me)\n"
     "  --input FILE         tokens, credentials or the secret\n"
-    "  --first N            number of the first message of events (1)\n"
+    "  --first N            number of the first message of events and emails (1)\n"
     "  --prepared N         events that are made and signed before the clock starts (0)\n"
     "  --output FILE        where refresh leaves each connection's last token\n"
     "  --pid PID            the server's first process, for idle\n"
@@ -71,12 +72,11 @@ int load_get(struct buf *out, const struct load_options *o, struct str token)
     return buf_add_str(out, STR("\r\n"));
 }
 
-int load_post(struct buf *out, const struct load_options *o, struct str path, struct str signature,
+int load_post(struct buf *out, const struct load_options *o, struct str path, struct str header,
               struct str body)
 {
     write_head(out, o, "POST", path);
-    if (signature.n > 0)
-        buf_printf(out, "X-Webhook-Signature: %.*s\r\n", STR_ARG(signature));
+    buf_add_str(out, header);
     return buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%.*s",
                       body.n, STR_ARG(body));
 }
@@ -145,7 +145,7 @@ static int set_number(struct load_options *o, int option, const char *text)
 
 static int set_mode(struct load_options *o, const char *name)
 {
-    static const char *const names[] = {"me", "refresh", "login", "events", "idle"};
+    static const char *const names[] = {"me", "refresh", "login", "events", "emails", "idle"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!str_eq(str_of(name), str_of(names[i])))
             continue;
@@ -180,8 +180,7 @@ static int read_options(int argc, char **argv, struct load_options *o, const cha
         return 1;
     if (o->mode == LOAD_IDLE && o->pid == 0)
         return 1;
-    return (o->mode == LOAD_REFRESH || o->mode == LOAD_LOGIN || o->mode == LOAD_EVENTS) &&
-           !*ret_input;
+    return o->mode != LOAD_ME && o->mode != LOAD_IDLE && !*ret_input;
 }
 
 static int run(struct load_options *o, const char *input, struct buf *out)

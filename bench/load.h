@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 
-enum load_mode { LOAD_ME, LOAD_REFRESH, LOAD_LOGIN, LOAD_EVENTS, LOAD_IDLE };
+enum load_mode { LOAD_ME, LOAD_REFRESH, LOAD_LOGIN, LOAD_EVENTS, LOAD_EMAILS, LOAD_IDLE };
 
 struct load_options {
     enum load_mode mode;
@@ -22,15 +22,15 @@ struct load_options {
     size_t line_count;
     const char *output; /* LOAD_REFRESH: where each connection's last token goes, or NULL */
     int pid;            /* LOAD_IDLE: the server's */
-    uint64_t first;     /* LOAD_EVENTS: number of the first message */
+    uint64_t first;     /* LOAD_EVENTS and LOAD_EMAILS: number of the first message */
     uint64_t prepared;  /* LOAD_EVENTS: requests that are made before the clock starts */
 };
 
 /* A request of LOAD_ME and LOAD_IDLE: GET path, with the bearer token where it is not empty. */
 int load_get(struct buf *out, const struct load_options *o, struct str token);
 
-/* POST path with the JSON body; signature: of X-Webhook-Signature, or empty. */
-int load_post(struct buf *out, const struct load_options *o, struct str path, struct str signature,
+/* POST path with the JSON body; header: a further line with its end, or empty. */
+int load_post(struct buf *out, const struct load_options *o, struct str path, struct str header,
               struct str body);
 
 /*
@@ -38,6 +38,9 @@ int load_post(struct buf *out, const struct load_options *o, struct str path, st
  * line of the input.
  */
 int load_event(struct buf *out, const struct load_options *o, uint64_t n);
+
+/* POST of message number n, under the service's token in the first line of the input. */
+int load_email(struct buf *out, const struct load_options *o, uint64_t n);
 
 /*
  * Each runs a mode and writes its result to out as one line of JSON. Returns 0, 1 where any

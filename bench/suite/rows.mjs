@@ -154,7 +154,7 @@ async function eventsContestant(scene, url) {
 async function events(scene, url, store, wanted) {
   const contestant = await eventsContestant(scene, url);
   const results = await scene.rounds([contestant]);
-  const delivered = servers.countDelivered(url, scene.dir);
+  const delivered = servers.countMessages(url, scene.dir, 'delivered');
   if (delivered !== contestant.next - 1) {
     throw new Error(`${delivered} messages are delivered, ${contestant.next - 1} were told of`);
   }
@@ -172,6 +172,39 @@ const eventsSqlite = (scene) => events(scene, scene.sqlite(), 'SQLite', 15_000);
 async function eventsPostgres(scene) {
   const postgres = await servers.startPostgres(scene.dir);
   return events(scene, postgres.database('holdfast'), 'PostgreSQL');
+}
+
+// Accepted and handed over: the clock stops when nothing is left of what the clients sent.
+async function sending(scene, url, store) {
+  const { server, input } = await servers.startSending(scene.dir, url, scene.keepLog);
+  let next = 1;
+  const once = async (seconds) => {
+    const began = process.hrtime.bigint();
+    const result = await measureWith('load', [
+      ...['emails', '--port', server.port, '--connections', CLIENTS, '--duration', seconds],
+      ...['--warmup', 0, '--input', input, '--first', next],
+    ]);
+    await servers.outboxEmpty(url, scene.dir);
+    const took = Number(process.hrtime.bigint() - began) / 1e9;
+    const messages = result.next - next;
+    next = result.next;
+    return { perSecond: messages / took };
+  };
+  const results = await scene.rounds([{ server, once }]);
+  const sent = servers.countMessages(url, scene.dir, 'sent');
+  if (sent !== next - 1) {
+    throw new Error(`${sent} messages are sent, ${next - 1} were accepted`);
+  }
+  const rate = median(results[0].perSecond);
+  const what = `\`POST /v1/emails\` on ${store}, durable, and handed over to the sandbox, ${CLIENTS} clients`;
+  return { loads: results, lines: [alone(what, perSecond(results[0]), '≥ 500/s', rate >= 500)] };
+}
+
+const sendSqlite = (scene) => sending(scene, scene.sqlite(), 'SQLite');
+
+async function sendPostgres(scene) {
+  const postgres = await servers.startPostgres(scene.dir);
+  return sending(scene, postgres.database('holdfast'), 'PostgreSQL');
 }
 
 // Verifying a message of SNS, whose certificate is known, on one thread.
@@ -406,6 +439,8 @@ export const rows = [
   { name: 'revoke-postgres', run: revokePostgres },
   { name: 'mail-sqlite', run: mailSqlite },
   { name: 'mail-postgres', run: mailPostgres },
+  { name: 'send-sqlite', run: sendSqlite },
+  { name: 'send-postgres', run: sendPostgres },
   { name: 'events-sqlite', run: eventsSqlite },
   { name: 'events-postgres', run: eventsPostgres },
   { name: 'sns', run: sns },

@@ -11,6 +11,7 @@ export const PASSWORD = 'correct horse battery';
 const WEBHOOK_SECRET = 'a secret of webhooks in benchmarks';
 const START_MS = 30_000;
 const STOP_MS = 30_000;
+const HAND_OVER_MS = 300_000;
 
 const running = new Set();
 
@@ -169,7 +170,7 @@ export async function seedPeer(databaseUrl, users) {
 }
 
 // What is lifted are the limits of attempts: the rate of hashing is measured, not the refusal.
-export async function holdfastCommand(databaseUrl) {
+export async function holdfastCommand(databaseUrl, settings = {}) {
   const port = await freePort();
   const env = {
     PATH: process.env.PATH,
@@ -181,13 +182,14 @@ export async function holdfastCommand(databaseUrl) {
     LOGIN_ATTEMPTS_PER_HOUR: '100000',
     EMAIL_TRANSPORT: 'none', // as in production: no sandbox beside, and no notices by mail
     SES_WEBHOOK_SECRET: WEBHOOK_SECRET,
+    ...settings,
   };
   return { port, command: holdfast, args: ['serve'], env };
 }
 
 // Each request's log line goes where its standard error does: to keepLog's file or /dev/null.
-export async function startHoldfast(dir, databaseUrl, keepLog) {
-  const { port, command, args, env } = await holdfastCommand(databaseUrl);
+export async function startHoldfast(dir, databaseUrl, keepLog, settings) {
+  const { port, command, args, env } = await holdfastCommand(databaseUrl, settings);
   const log = keepLog ? path.join(dir, `holdfast-${port}.log`) : undefined;
   const server = new Server('Holdfast', port, command, args, { env, cwd: dir, log });
   return server.answers('/health');
@@ -205,15 +207,33 @@ export async function seedHoldfast(dir, databaseUrl, users) {
   }
 }
 
-// Tenants "bench" and "other", each with an administrator, and that many messages of theirs.
-export async function seedMail(dir, databaseUrl, count) {
+// A tenant with an administrator. Returns its id.
+async function seedTenant(dir, databaseUrl, tenant) {
   const { env } = await holdfastCommand(databaseUrl);
-  const tenants = ['bench', 'other'].map((tenant) => {
-    const args = ['users', 'add', '--email', `${tenant}@bench.example`, '--role', 'admin'];
-    const options = { env, cwd: dir, input: PASSWORD };
-    return JSON.parse(run(holdfast, [...args, '--tenant', tenant, '--password-stdin', '--json'], options)).tenantId;
-  });
+  const args = ['users', 'add', '--email', `${tenant}@bench.example`, '--role', 'admin'];
+  const options = { env, cwd: dir, input: PASSWORD };
+  return JSON.parse(run(holdfast, [...args, '--tenant', tenant, '--password-stdin', '--json'], options)).tenantId;
+}
+
+// Tenants "bench" and "other", and that many messages of theirs.
+export async function seedMail(dir, databaseUrl, count) {
+  const tenants = [await seedTenant(dir, databaseUrl, 'bench'), await seedTenant(dir, databaseUrl, 'other')];
   run(tool('seed_mail'), [databaseUrl, ...tenants, String(count)]);
+}
+
+// A server whose tenant "bench" sends to the sandbox, and the file of its program's token.
+export async function startSending(dir, databaseUrl, keepLog) {
+  const tenant = await seedTenant(dir, databaseUrl, 'bench');
+  const token = crypto.randomBytes(32).toString('hex');
+  const input = path.join(dir, 'service-token');
+  fs.writeFileSync(input, `${token}\n`, { mode: 0o600 });
+  const settings = {
+    EMAIL_TRANSPORT: 'sandbox',
+    EMAIL_SERVICE_TOKENS: `${tenant}:${token}`,
+    SANDBOX_SMTP_PORT: '-1',
+    SANDBOX_HTTP_PORT: '-1',
+  };
+  return { server: await startHoldfast(dir, databaseUrl, keepLog, settings), input };
 }
 
 // Signs user1@… to userN@… in, and returns the files of their tokens.
@@ -289,5 +309,16 @@ export function seedSent(dir, url, n) {
     ANALYZE;`);
 }
 
-export const countDelivered = (url, dir) =>
-  Number(sql(url, dir, "SELECT count(*) FROM email_logs WHERE state = 'delivered';"));
+export const countMessages = (url, dir, state) =>
+  Number(sql(url, dir, `SELECT count(*) FROM email_logs WHERE state = '${state}';`));
+
+// Until nothing that was accepted is left to be handed over.
+export async function outboxEmpty(url, dir) {
+  const until = Date.now() + HAND_OVER_MS;
+  while (sql(url, dir, 'SELECT count(*) FROM (SELECT 1 FROM email_outbox LIMIT 1) o;').trim() !== '0') {
+    if (Date.now() > until) {
+      throw new Error('messages are not handed over');
+    }
+    await delay(20);
+  }
+}
