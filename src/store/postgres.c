@@ -4,8 +4,15 @@
 
 #include <unistd.h>
 
-/* Locks of ours are told from an application's in the same database: "Holdfast" in ASCII. */
+/*
+ * An advisory lock is the whole database's, so its key tells ours from an application's ("Holdfast"
+ * in ASCII), and from those of an installation in another of the database's schemas.
+ */
 #define LOCK_SPACE 0x486f6c6466617374
+
+/* A NULL as the key would lock nothing; without a schema there are no tables of ours either. */
+static const char lock_sql[] = "SELECT pg_advisory_xact_lock("
+                               "$1 # hashtextextended(coalesce(current_schema(), ''), 0))";
 
 static int pg_open(const struct store_options *options, struct store **ret)
 {
@@ -181,7 +188,7 @@ static int pg_script_in(struct store_txn *t, const char *sql)
 static int pg_lock(struct store_txn *t, int64_t number)
 {
     struct store_param key = P_INT(number ^ LOCK_SPACE);
-    struct store_call call = {"SELECT pg_advisory_xact_lock($1)", &key, 1};
+    struct store_call call = {lock_sql, &key, 1};
     int64_t changed;
 
     return pg_exec(t, &call, &changed);

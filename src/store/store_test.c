@@ -339,47 +339,6 @@ static void test_batch_with_failing_jobs(void **state)
     assert_int_equal(fixture_number(f->s, "SELECT COUNT(*) FROM things"), good + 1);
 }
 
-enum { LOCK_THREADS = 6, LOCK_ROUNDS = 25 };
-
-static int increment_job(struct store_txn *t, void *arg)
-{
-    int64_t n;
-
-    int r = store_lock(t, STORE_LOCK_OPERATORS);
-    if (r != 0)
-        return r;
-    _cleanup_rows_ struct store_rows *rows = NULL;
-    r = store_query(t, "SELECT n FROM log", &rows, NO_PARAMS);
-    if (r != 0 || (r = store_rows_next(rows)) < 0)
-        return r;
-    n = store_col_int(rows, 0);
-    return store_exec(t, "UPDATE log SET n = $1", NULL, PARAMS(P_INT(n + 1)));
-}
-
-static void *lock_thread(void *arg)
-{
-    for (int i = 0; i < LOCK_ROUNDS; i++)
-        if (store_write(arg, increment_job, NULL) != 0)
-            return arg;
-    return NULL;
-}
-
-static void test_lock_serialises(void **state)
-{
-    struct fixture *f = *state;
-    pthread_t threads[LOCK_THREADS];
-    void *failed;
-
-    assert_done(store_run(f->s, insert_log, NULL, PARAMS(P_INT(0))));
-    for (int i = 0; i < LOCK_THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, lock_thread, f->s), 0);
-    for (int i = 0; i < LOCK_THREADS; i++) {
-        pthread_join(threads[i], &failed);
-        assert_null(failed);
-    }
-    assert_int_equal(fixture_number(f->s, "SELECT n FROM log"), LOCK_THREADS * LOCK_ROUNDS);
-}
-
 enum { BULK = 100000 };
 
 static int64_t bulk_count(struct store_txn *t, const char *sql)
@@ -776,7 +735,6 @@ int main(void)
         FIXTURE_BOTH(test_read_sees_one_snapshot),
         FIXTURE_BOTH(test_misuse_is_refused),
         FIXTURE_BOTH(test_batch_with_failing_jobs),
-        FIXTURE_BOTH(test_lock_serialises),
         FIXTURE_BOTH(test_bulk),
         FIXTURE_BOTH(test_much_to_undo),
         FIXTURE_BOTH(test_bulk_emptied),

@@ -151,7 +151,7 @@ test('a session that is ended while it changes the password changes nothing', { 
         const grant = await server.login(user.email);
         const revocation = startCommand(installation, ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', installation.database.url], { command: ['psql'] });
         const say = (text) => revocation.child.stdin.write(`${text}\n`);
-        say(`BEGIN; SELECT pg_advisory_xact_lock(${trailLock}); SELECT 'locked';`);
+        say(`BEGIN; SELECT pg_advisory_xact_lock(${trailLock} # hashtextextended(current_schema(), 0)); SELECT 'locked';`);
         await waitFor('the lock', () => revocation.stdout.includes('locked'));
         const changing = change(server, grant.accessToken, password, another);
         await waitFor('the change to wait for the lock', async () =>
