@@ -185,6 +185,8 @@ static int put_job(struct store_txn *t, void *arg)
     struct buf detail _cleanup_buf_ = buf_init(256);
     int r = preferences_put(t, &who->user_id, &p->preferences);
 
+    if (r == USER_UNKNOWN)
+        return PROBLEM_TOKEN_REVOKED;
     if (r == 0)
         r = write_detail(&p->preferences, &detail);
     if (r)

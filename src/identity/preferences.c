@@ -38,6 +38,10 @@ int preferences_get(struct store_txn *t, const struct uuid *user_id,
 int preferences_put(struct store_txn *t, const struct uuid *user_id,
                     const struct preferences *preferences)
 {
+    int r = user_hold(t, user_id);
+
+    if (r)
+        return r;
     return store_exec(t, put_sql, NULL,
                       PARAMS(P_ID(user_id), P_INT(preferences->email_security),
                              P_INT(preferences->email_product), P_INT(preferences->updated_at)));

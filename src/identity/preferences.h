@@ -5,8 +5,7 @@
 #ifndef HOLDFAST_PREFERENCES_H
 #define HOLDFAST_PREFERENCES_H
 
-#include "base/uuid.h"
-#include "store/store.h"
+#include "identity/user.h"
 
 struct preferences {
     bool email_security; /* security notices by mail */
@@ -18,7 +17,11 @@ struct preferences {
 int preferences_get(struct store_txn *t, const struct uuid *user_id,
                     struct preferences *ret_preferences);
 
-/* updated_at is when. The user exists. Returns 0 or a fault. */
+/*
+ * updated_at is when. The user is held (user_hold) first: who deletes them has the lock of the
+ * trail before these rows, and who calls this may take it behind them. Returns 0, USER_UNKNOWN or a
+ * fault.
+ */
 int preferences_put(struct store_txn *t, const struct uuid *user_id,
                     const struct preferences *preferences);
 

@@ -49,9 +49,10 @@ static int change_preferences(struct store_txn *t, const struct unsubscribe *tok
     bool product = p.email_product && token->purpose == UNSUBSCRIBE_SECURITY;
     if (security == p.email_security && product == p.email_product)
         return 0;
-    *changed = true;
     p = (struct preferences){security, product, now};
-    return preferences_put(t, &user.id, &p);
+    r = preferences_put(t, &user.id, &p);
+    *changed = *changed || r == 0;
+    return r == USER_UNKNOWN ? 0 : r;
 }
 
 int optout_apply(struct store_txn *t, const struct trail *trail, const struct trail_actor *actor,

@@ -2,6 +2,7 @@
  * The order in which acts on one account take what they change: the same in all, or two of them at
  * once would wait for each other.
  */
+#include "identity/preferences.h"
 #include "sessions/account.h"
 #include "sessions/mass.h"
 #include "sessions/revoke.h"
@@ -238,11 +239,40 @@ static void *run_act(void *arg)
     return NULL;
 }
 
-static const char waiting_sql[] =
-    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    " AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
+static int delete_user(struct scene_node *node, int64_t now, int64_t *ret_ended)
+{
+    struct account_power power = {.actor = &scene->actor, .operator_ = true};
+    _cleanup_arena_ struct arena a = arena_init(1 << 16);
 
-/* Holds the lock of the trail until both wait for it. */
+    *ret_ended = 0;
+    return account_delete(node->s, &a, &power, &ada, now);
+}
+
+static int prefer_job(struct store_txn *t, void *arg)
+{
+    struct scene_node *node = arg;
+    struct preferences preferences = {.updated_at = NOW};
+    struct trail_event event = {.action = TRAIL_PREFERENCES_UPDATE, .subject_id = ada};
+    int r = preferences_put(t, &ada, &preferences);
+
+    return r ? r : trail_append(node->trail, t, &scene->actor, &event);
+}
+
+static int prefer(struct scene_node *node, int64_t now, int64_t *ret_ended)
+{
+    assert_int_equal(now, NOW);
+    *ret_ended = 0;
+    return store_write(node->store, prefer_job, node);
+}
+
+/* Who waits for this transaction, or for one who does. */
+static const char waiting_sql[] =
+    "WITH w AS (SELECT DISTINCT pid, pg_blocking_pids(pid) AS blocking FROM pg_locks"
+    " WHERE NOT granted)"
+    " SELECT count(*) FROM w WHERE pg_backend_pid() = ANY (blocking) OR EXISTS"
+    " (SELECT 1 FROM w f WHERE pg_backend_pid() = ANY (f.blocking) AND f.pid = ANY (w.blocking))";
+
+/* Holds the lock of the trail until both wait for it, or one of them for the other. */
 static int begin_acts(struct store_txn *t, void *arg)
 {
     struct act *acts = arg;
@@ -258,18 +288,25 @@ static int begin_acts(struct store_txn *t, void *arg)
     return r;
 }
 
-/* Neither waits for the other for good, and all of Ada's sessions are ended, each of them once. */
+/* Neither waits for the other for good. */
+static void run_two(struct act acts[2])
+{
+    assert_done(store_write(scene->node.store, begin_acts, acts));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(acts[i].thread, NULL), 0);
+        scene_node_close(&nodes[i]);
+    }
+    assert_int_equal(atomic_load(&failures), 0);
+    assert_done(acts[0].r);
+}
+
+/* And all of Ada's sessions are ended, each of them once. */
 static void check_two(struct act first, struct act second)
 {
     struct act acts[] = {first, second};
 
-    assert_done(store_write(scene->node.store, begin_acts, acts));
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(pthread_join(acts[i].thread, NULL), 0);
-        assert_done(acts[i].r);
-        scene_node_close(&nodes[i]);
-    }
-    assert_int_equal(atomic_load(&failures), 0);
+    run_two(acts);
+    assert_done(acts[1].r);
     assert_int_equal(acts[0].ended + acts[1].ended, 2);
     assert_true(scene_read_user(scene, &ada).not_before >= NOW + 6);
 }
@@ -315,6 +352,24 @@ static void test_password_beside_alone(void **state)
     check_two((struct act){revoke_mass, NOW + 8}, (struct act){change_password, NOW + 9});
 }
 
+static void test_preferences_beside_deletion(void **state)
+{
+    struct act acts[] = {{delete_user, NOW + 8}, {prefer, NOW}};
+
+    begin_two(state);
+    run_two(acts);
+    assert_int_equal(acts[1].r, USER_UNKNOWN);
+}
+
+static void test_deletion_beside_preferences(void **state)
+{
+    struct act acts[] = {{prefer, NOW}, {delete_user, NOW + 8}};
+
+    begin_two(state);
+    run_two(acts);
+    assert_done(acts[1].r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +379,8 @@ int main(void)
         FIXTURE_ON_POSTGRES(test_mass_beside_late, scene),
         FIXTURE_ON_POSTGRES(test_mass_beside_one, scene),
         FIXTURE_ON_POSTGRES(test_password_beside_alone, scene),
+        FIXTURE_ON_POSTGRES(test_preferences_beside_deletion, scene),
+        FIXTURE_ON_POSTGRES(test_deletion_beside_preferences, scene),
     };
 
     return FIXTURE_RUN(tests);
