@@ -1,6 +1,7 @@
 #include "mail/fate.h"
 
 #include "base/fault.h"
+#include "mail/outbox_rows.h"
 
 static const char events_sql[] =
     "SELECT id, log_id, provider_id, recipient, kind, subtype, code, detail, at, received_at"
@@ -28,7 +29,8 @@ static int find_wait(struct store_txn *t, struct arena *a, const struct uuid *me
         r = store_rows_next(rows);
     if (r <= 0)
         return r;
-    bool in_flight = store_col_text(rows, 2).n > 0;
+    struct uuid log_id;
+    bool in_flight = outbox_lease_read(store_col_text(rows, 2), &log_id) == 0;
     fate->waits = true;
     fate->attempts = store_col_int(rows, 0);
     fate->next_at = in_flight ? 0 : store_col_int(rows, 1);

@@ -27,6 +27,7 @@ enum {
     OUTBOX_RETRY_MS = 30 * CLOCK_SECOND, /* until the second attempt; doubled for each further */
     OUTBOX_RETRY_MAX_MS = CLOCK_HOUR,
     OUTBOX_PAUSE_MAX_MS = CLOCK_MINUTE, /* between looks at a transport that does not work */
+    OUTBOX_COPIES = 5, /* of one message in a row, while another one comes before it */
     /* Longer than a handover takes, and clocks differ. */
     OUTBOX_LEASE_MS = TRANSPORT_TIME_MS + 90 * CLOCK_SECOND
 };

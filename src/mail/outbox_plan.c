@@ -113,18 +113,27 @@ void outbox_take_due(struct outbox_work *w, struct outbox_unit *u)
 {
     const struct outbox_row *row = u->row;
     struct outbox_task *task = &u->slot->next;
-    struct uuid lost;
+    struct uuid lost, place;
+    struct outbox_candidate *from = NULL;
 
     *task = (struct outbox_task){.message_id = row->message_id,
                                  .tenant_id = row->tenant_id,
                                  .purpose = outbox_content_purpose(buf_str(&u->slot->next_body)),
                                  .accepted_at = row->created_at,
+                                 .rank = row->rank,
                                  .attempt.number = row->attempts + 1};
     /* The copy that was in flight when its node died. */
     if (outbox_lease_read(str_of(row->lease), &lost) == 0)
         u->next = find(u, &lost);
     task->lost = u->next != NULL;
     u->looks = !task->lost;
+    /* In the middle of its attempt; from its beginning where that copy is no longer queued. */
+    if (outbox_place_read(str_of(row->lease), &place) == 0) {
+        memcpy(task->attempt.error, row->error, sizeof row->error);
+        from = find(u, &place);
+    }
+    if (from)
+        u->from = from;
     /* What was meant to be looked at only is not sent to anybody. */
     if (row->sandboxed && !w->turn->sandbox && !task->lost) {
         refuse_all(w, u, STR(OUTBOX_CODE_SANDBOX),
@@ -175,19 +184,33 @@ static int postpone(struct outbox_work *w, struct outbox_unit *u, bool general)
     return u->step.error ? 0 : FAULT_MEMORY;
 }
 
-/* Marks the next copy, or lets go of it: then any node may begin it at once, as the same attempt.
- */
+/* Any node may go on with it at once, as the same attempt. */
+int outbox_let_go(struct outbox_work *w, struct outbox_unit *u)
+{
+    const struct outbox_attempt *a = &u->slot->next.attempt;
+
+    u->step.flies = false;
+    u->step.attempts = a->number - 1;
+    u->step.next_at = w->turn->now;
+    outbox_place_write(&u->next->is.log_id, u->step.lease);
+    if (!*a->error)
+        return 0;
+    u->step.error = arena_str(&w->a, str_of(a->error)).p;
+    return u->step.error ? 0 : FAULT_MEMORY;
+}
+
+/* Marks the next copy. */
 static void go_on(struct outbox_work *w, struct outbox_unit *u)
 {
     const struct outbox_turn *turn = w->turn;
     struct outbox_task *task = &u->slot->next;
     const struct outbox_recipient *to = &u->next->is;
-    bool leaves = turn->leaves && !u->row;
 
-    u->step.attempts = leaves ? task->attempt.number - 1 : task->attempt.number;
-    u->step.next_at = leaves ? turn->now : turn->now + OUTBOX_LEASE_MS;
-    if (!leaves)
-        outbox_lease_write(turn->node, &to->log_id, u->step.lease);
+    u->step.flies = true;
+    u->step.attempts = task->attempt.number;
+    u->step.next_at = turn->now + OUTBOX_LEASE_MS;
+    outbox_lease_write(turn->node, &to->log_id, u->step.lease);
+    task->copies++;
     task->log_id = to->log_id;
     snprintf(task->recipient, sizeof task->recipient, "%.*s", STR_ARG(to->address));
     snprintf(task->template_name, sizeof task->template_name, "%.*s", STR_ARG(to->template_name));
@@ -200,6 +223,8 @@ int outbox_plan(struct outbox_work *w, struct outbox_unit *u)
 
     u->step.message_id = u->slot->next.message_id;
     u->step.held_by = str_of(u->row ? u->row->lease : w->turn->node);
+    if (u->next && w->turn->leaves && !u->row)
+        return outbox_let_go(w, u);
     if (u->next) {
         go_on(w, u);
         return 0;

@@ -92,12 +92,125 @@ static void test_ranks(void **state)
     outbox_node_end(&n);
 }
 
+/* So many copies, one at a time. */
+static void hand_over(struct outbox_node *n, int copies, int64_t now)
+{
+    for (int i = 0; i < copies; i++) {
+        assert_int_equal(outbox_node_turn(n, now), 1);
+        outbox_node_work(n, now);
+    }
+}
+
+/* "<prefix>00@x.org,<prefix>01@x.org,..." */
+static const char *many(const char *prefix, int n)
+{
+    static char text[MAIL_RECIPIENTS_MAX * 24];
+    size_t used = 0;
+
+    for (int i = 0; i < n; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s%02d@x.org", i ? "," : "",
+                                 prefix, i);
+    assert_true(used < sizeof text);
+    return text;
+}
+
+static size_t count(const char *text, const char *part)
+{
+    size_t n = 0;
+
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* A message to many holds up what comes before it for some copies only, and none comes twice. */
+static void test_long_message_gives_way(void **state)
+{
+    struct outbox_scene *s = *state;
+    const struct uuid *flooding = &s->f->tenant, *other = &s->f->other;
+    struct outbox_node n;
+
+    outbox_node_begin(&n, s);
+    n.senders = 1;
+    send_to(s, flooding, UNSUBSCRIBE_PRODUCT, many("many", MAIL_RECIPIENTS_MAX), NOW);
+    hand_over(&n, 2, NOW);
+    send_to(s, other, UNSUBSCRIBE_PRODUCT, "one@other.org", NOW + 1);
+    send_to(s, flooding, UNSUBSCRIBE_SECURITY, "reset@x.org", NOW + 2);
+    outbox_node_run(&n, NOW + 3);
+    assert_int_equal(copies_before(&n, "one@other.org"), OUTBOX_COPIES);
+    assert_int_equal(copies_before(&n, "reset@x.org"), OUTBOX_COPIES + 1);
+    assert_int_equal(count(n.handed, "many"), MAIL_RECIPIENTS_MAX);
+    for (int i = 0; i < MAIL_RECIPIENTS_MAX; i++) {
+        char address[24];
+        snprintf(address, sizeof address, "many%02d@x.org ", i);
+        assert_int_equal(count(n.handed, address), 1);
+    }
+    assert_int_equal(scene_number(s->f, "SELECT count(*) FROM email_outbox"), 0);
+    outbox_node_end(&n);
+}
+
+/* What comes behind it waits; unless it is late itself: then two of them take turns. */
+static void test_long_messages_take_turns(void **state)
+{
+    struct outbox_scene *s = *state;
+    const struct uuid *first = &s->f->tenant, *second = &s->f->other;
+    int64_t late = NOW + 100 * CLOCK_SECOND;
+    struct outbox_node n;
+
+    outbox_node_begin(&n, s);
+    n.senders = 1;
+    send_to(s, first, UNSUBSCRIBE_PRODUCT, many("a", 40), NOW);
+    send_to(s, second, UNSUBSCRIBE_PRODUCT, many("b", 40), NOW + 1);
+    hand_over(&n, 10, NOW + 2);
+    assert_int_equal(count(n.handed, "b"), 0);
+    for (int i = 0; i < 8; i++) {
+        size_t a = count(n.handed, "a"), b = count(n.handed, "b");
+        hand_over(&n, OUTBOX_COPIES, late + i);
+        assert_int_equal(count(n.handed, "a") - a, i % 2 ? OUTBOX_COPIES : 0);
+        assert_int_equal(count(n.handed, "b") - b, i % 2 ? 0 : OUTBOX_COPIES);
+    }
+    outbox_node_run(&n, late + 8);
+    assert_int_equal(count(n.handed, "@"), 80);
+    assert_int_equal(scene_number(s->f, "SELECT count(*) FROM email_outbox"), 0);
+    outbox_node_end(&n);
+}
+
+/* Whom an attempt could not reach is not tried again when the message has its turn again. */
+static void test_gives_way_within_an_attempt(void **state)
+{
+    struct outbox_scene *s = *state;
+    struct outbox_node n;
+
+    outbox_node_begin(&n, s);
+    n.senders = 1;
+    send_to(s, &s->f->tenant, UNSUBSCRIBE_PRODUCT,
+            "later1@x.org,later2@x.org,m1@x.org,m2@x.org,m3@x.org,n1@x.org,n2@x.org", NOW);
+    hand_over(&n, OUTBOX_COPIES, NOW);
+    send_to(s, &s->f->other, UNSUBSCRIBE_PRODUCT, "one@other.org", NOW);
+    hand_over(&n, 1, NOW + 1);
+    assert_int_equal(scene_number(s->f, "SELECT count(*) FROM email_outbox WHERE lease LIKE '+%'"
+                                        " AND attempts = 0 AND last_error LIKE '451 %'"),
+                     1);
+    outbox_node_run(&n, NOW + 2);
+    assert_string_equal(n.handed, "later1@x.org later2@x.org m1@x.org m2@x.org m3@x.org"
+                                  " one@other.org n1@x.org n2@x.org ");
+    assert_int_equal(scene_number(s->f, "SELECT count(*) FROM email_outbox WHERE lease = ''"
+                                        " AND attempts = 1 AND last_error LIKE '451 %'"),
+                     1);
+    outbox_node_run(&n, NOW + CLOCK_MINUTE);
+    assert_int_equal(count(n.handed, "later1@"), 2);
+    outbox_node_end(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         OUTBOX_SCENE_BOTH(test_flood),
         OUTBOX_SCENE_BOTH(test_tried_again),
         OUTBOX_SCENE_BOTH(test_ranks),
+        OUTBOX_SCENE_BOTH(test_long_message_gives_way),
+        OUTBOX_SCENE_BOTH(test_long_messages_take_turns),
+        OUTBOX_SCENE_BOTH(test_gives_way_within_an_attempt),
     };
 
     return FIXTURE_RUN(tests);

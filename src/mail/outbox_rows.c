@@ -4,8 +4,8 @@
 
 /* $3: 1 where only what was accepted for the sandbox is taken. */
 static const char due_sql[] =
-    "SELECT message_id, tenant_id, transport, body, attempts, lease, created_at"
-    " FROM email_outbox WHERE next_at <= $1 AND ($3 = 0 OR transport = 'sandbox')"
+    "SELECT message_id, tenant_id, transport, body, attempts, lease, created_at, rank, last_error"
+    " FROM email_outbox WHERE next_at <= $1 AND ($3 = 0 OR transport = 'sandbox') AND rank < $5"
     " ORDER BY rank, message_id LIMIT $2 OFFSET $4";
 
 /*
@@ -26,7 +26,7 @@ enum { STEP_ENDS, STEP_CHANGES };
 
 static const char change_sql[] =
     "UPDATE email_outbox SET lease = r.t2, next_at = r.i2, lease_until = r.i3, attempts = r.i4,"
-    " rank = CASE WHEN r.t2 = '' AND r.i2 > email_outbox.rank THEN r.i2 ELSE email_outbox.rank END,"
+    " rank = CASE WHEN r.i3 = 0 AND r.i2 > email_outbox.rank THEN r.i2 ELSE email_outbox.rank END,"
     " last_error = coalesce(r.t3, email_outbox.last_error) FROM bulk_rows r"
     " WHERE email_outbox.message_id = r.b1 AND r.i1 = 1 AND " IS_HELD " RETURNING message_id";
 static const char end_sql[] =
@@ -55,6 +55,21 @@ int outbox_lease_read(struct str lease, struct uuid *ret_log_id)
                : 1;
 }
 
+void outbox_place_write(const struct uuid *log_id, char ret_lease[OUTBOX_LEASE_SIZE])
+{
+    char id[UUID_TEXT_SIZE];
+
+    uuid_format(log_id, id);
+    snprintf(ret_lease, OUTBOX_LEASE_SIZE, "+%s", id);
+}
+
+int outbox_place_read(struct str lease, struct uuid *ret_log_id)
+{
+    return lease.n == 1 + UUID_TEXT && *lease.p == '+'
+               ? uuid_parse((struct str){lease.p + 1, UUID_TEXT}, ret_log_id)
+               : 1;
+}
+
 static int read_row(struct store_rows *rows, struct outbox_row *row, struct buf *body)
 {
     row->message_id = store_col_id(rows, 0);
@@ -63,6 +78,8 @@ static int read_row(struct store_rows *rows, struct outbox_row *row, struct buf 
     row->attempts = store_col_int(rows, 4);
     snprintf(row->lease, sizeof row->lease, "%.*s", STR_ARG(store_col_text(rows, 5)));
     row->created_at = store_col_int(rows, 6);
+    row->rank = store_col_int(rows, 7);
+    snprintf(row->error, sizeof row->error, "%.*s", STR_ARG(store_col_text(rows, 8)));
     buf_reset(body);
     return buf_add_str(body, store_col_blob(rows, 3));
 }
@@ -73,7 +90,7 @@ int outbox_rows_due(struct store_txn *t, const struct outbox_due_query *q, struc
     _cleanup_rows_ struct store_rows *found = NULL;
     int r = store_query(t, due_sql, &found,
                         PARAMS(P_INT(q->now), P_INT((int64_t)q->limit), P_INT(q->sandbox_only),
-                               P_INT((int64_t)q->skips)));
+                               P_INT((int64_t)q->skips), P_INT(q->below)));
 
     *ret_n = 0;
     while (r == 0 && *ret_n < q->limit && (r = store_rows_next(found)) == 1) {
@@ -123,12 +140,10 @@ int outbox_recipients_read(struct store_txn *t, struct arena *a, const struct uu
 
 static struct store_bulk_row bulk_row_of(const struct outbox_step *s)
 {
-    bool flies = s->lease[0] != 0;
-
-    return (struct store_bulk_row){
-        .i = {s->ends ? STEP_ENDS : STEP_CHANGES, s->next_at, flies ? s->next_at : 0, s->attempts},
-        .t = {s->held_by, str_of(s->lease), str_of(s->error)},
-        .b = {{(const char *)s->message_id.b, sizeof s->message_id.b}}};
+    return (struct store_bulk_row){.i = {s->ends ? STEP_ENDS : STEP_CHANGES, s->next_at,
+                                         s->flies ? s->next_at : 0, s->attempts},
+                                   .t = {s->held_by, str_of(s->lease), str_of(s->error)},
+                                   .b = {{(const char *)s->message_id.b, sizeof s->message_id.b}}};
 }
 
 /* Notes of which the statement says that it changed them. */

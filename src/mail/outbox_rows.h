@@ -6,7 +6,9 @@
  *
  * A row waits (lease is '', next_at says until when) or is in flight: its lease is the node's name,
  * a space and the log row's id, and next_at is when nobody answers for it any more. A row that is
- * found so was in flight when its node died: what became of that copy is unknown.
+ * found so was in flight when its node died: what became of that copy is unknown. A row that was
+ * let go in the middle of an attempt waits too: its lease is a plus sign and the id of the log row
+ * that the attempt goes on with, so that those before, who may still be queued, wait for the next.
  */
 #ifndef HOLDFAST_MAIL_OUTBOX_ROWS_H
 #define HOLDFAST_MAIL_OUTBOX_ROWS_H
@@ -16,24 +18,34 @@
 #include "mail/log.h"
 #include "store/store.h"
 
-enum { OUTBOX_NODE_SIZE = UUID_TEXT_SIZE, OUTBOX_LEASE_SIZE = 2 * UUID_TEXT_SIZE };
+enum {
+    OUTBOX_NODE_SIZE = UUID_TEXT_SIZE,
+    OUTBOX_LEASE_SIZE = 2 * UUID_TEXT_SIZE,
+    OUTBOX_ERROR_SIZE = 360
+};
 
 struct outbox_row {
     struct uuid message_id, tenant_id;
     char lease[OUTBOX_LEASE_SIZE];
     bool sandboxed; /* it was accepted for the sandbox */
-    int64_t attempts, created_at;
+    int64_t attempts, created_at, rank;
+    char error[OUTBOX_ERROR_SIZE]; /* the last one */
 };
 
 void outbox_lease_write(const char *node, const struct uuid *log_id,
                         char ret_lease[OUTBOX_LEASE_SIZE]);
 
-/* The log row that a lease is about. Returns 0, or 1 where it is none. */
+/* The log row that a lease is about. Returns 0, or 1 where the row waits. */
 int outbox_lease_read(struct str lease, struct uuid *ret_log_id);
+
+/* The same for what a row that was let go has in place of one. */
+void outbox_place_write(const struct uuid *log_id, char ret_lease[OUTBOX_LEASE_SIZE]);
+int outbox_place_read(struct str lease, struct uuid *ret_log_id);
 
 struct outbox_due_query {
     int64_t now;
     bool sandbox_only;   /* only what was accepted for the sandbox */
+    int64_t below;       /* only ranks below this */
     size_t skips, limit; /* pass over so many, then take so many at most */
 };
 
@@ -59,6 +71,7 @@ struct outbox_step {
     struct uuid message_id;
     struct str held_by; /* the row's lease, or a node's name for any lease of its */
     bool ends;          /* the row goes; else it becomes: */
+    bool flies;         /* in flight, or waiting */
     char lease[OUTBOX_LEASE_SIZE];
     int64_t next_at, attempts;
     const char *error; /* NULL: what it was */

@@ -76,7 +76,8 @@ static void test_end(void **state)
     assert_string_equal(outbox_scene_state(s, &id, "a@x.org"), "sent/");
     assert_string_equal(outbox_scene_state(s, &id, "b@x.org"), "queued/");
     assert_string_equal(outbox_scene_state(s, &later, "z@x.org"), "queued/");
-    assert_int_equal(scene_number(s->f, "SELECT count(*) FROM email_outbox WHERE lease <> ''"), 0);
+    assert_int_equal(scene_number(s->f, "SELECT count(*) FROM email_outbox WHERE lease_until <> 0"),
+                     0);
     o = start(s->m, &t);
     fixture_await(queued(s) == 0);
     outbox_stop(o);

@@ -42,7 +42,7 @@ static bool goes_on(const struct outbox_work *w, const struct outbox_slot *slot)
 {
     for (size_t i = 0; i < w->n; i++)
         if (w->units[i].slot == slot)
-            return w->units[i].step.lease[0];
+            return w->units[i].step.flies;
     return false;
 }
 
@@ -70,8 +70,11 @@ static int add_due(struct outbox_work *w)
     struct outbox_slot *places[OUTBOX_SENDERS_MAX];
     struct buf *bodies[OUTBOX_SENDERS_MAX];
     struct outbox_row *rows = arena_array(&w->a, OUTBOX_SENDERS_MAX, sizeof *rows);
-    struct outbox_due_query query = {turn->now, turn->sandbox, turn->skips,
-                                     find_places(w, places, bodies)};
+    struct outbox_due_query query = {.now = turn->now,
+                                     .sandbox_only = turn->sandbox,
+                                     .below = INT64_MAX,
+                                     .skips = turn->skips,
+                                     .limit = find_places(w, places, bodies)};
     size_t found = 0;
     int r = rows ? 0 : FAULT_MEMORY;
 
@@ -83,6 +86,73 @@ static int add_due(struct outbox_work *w)
     for (size_t i = 0; r == 0 && i < found; i++)
         if (!is_in_hand(turn, &rows[i].message_id))
             w->units[w->n++] = (struct outbox_unit){.slot = places[i], .row = &rows[i]};
+    return r;
+}
+
+/* A message of which a sender had so many copies that it may give way. */
+struct long_one {
+    struct outbox_unit *unit;
+    int64_t rank; /* its own, but no sooner than now: so those that are late take turns */
+};
+
+static int compare_ranks(const void *a, const void *b)
+{
+    const struct long_one *x = a, *y = b;
+
+    return (x->rank < y->rank) - (x->rank > y->rank);
+}
+
+/* The last in the line first. */
+static size_t find_long(struct outbox_work *w, size_t limit, struct long_one *ret)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->n; i++) {
+        struct outbox_unit *u = &w->units[i];
+        int64_t rank = u->slot->next.rank;
+        if (!u->row && u->step.flies && u->slot->task.copies >= OUTBOX_COPIES)
+            ret[n++] = (struct long_one){u, rank > w->turn->now ? rank : w->turn->now};
+    }
+    if (n)
+        qsort(ret, n, sizeof *ret, compare_ranks);
+    return n < limit ? n : limit;
+}
+
+/* Between two looks others may have accepted what comes first: then the second sees a row again. */
+static bool is_unit(const struct outbox_work *w, const struct uuid *message)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (w->units[i].row && uuid_eq(&w->units[i].row->message_id, message))
+            return true;
+    return false;
+}
+
+/* Those behind the places that were free get one of a long message that comes after them. */
+static int make_way(struct outbox_work *w)
+{
+    struct outbox_turn *turn = w->turn;
+    struct long_one long_ones[OUTBOX_SENDERS_MAX];
+    struct buf *bodies[OUTBOX_SENDERS_MAX];
+    size_t found = 0, n = find_long(w, turn->claims - turn->ret_due, long_ones);
+    struct outbox_row *rows = n ? arena_array(&w->a, n, sizeof *rows) : NULL;
+    struct outbox_due_query query = {.now = turn->now,
+                                     .sandbox_only = turn->sandbox,
+                                     .skips = turn->skips + turn->ret_due,
+                                     .limit = n};
+
+    for (size_t i = 0; i < n; i++)
+        bodies[i] = &long_ones[i].unit->slot->next_body;
+    if (n == 0)
+        return 0;
+    query.below = long_ones[0].rank;
+    int r = rows ? outbox_rows_due(w->t, &query, rows, bodies, &found) : FAULT_MEMORY;
+    for (size_t i = 0; r == 0 && i < found && rows[i].rank < long_ones[i].rank; i++) {
+        struct outbox_unit *u = long_ones[i].unit;
+        if (is_in_hand(turn, &rows[i].message_id) || is_unit(w, &rows[i].message_id))
+            continue;
+        r = outbox_let_go(w, u);
+        w->units[w->n++] = (struct outbox_unit){.slot = u->slot, .row = &rows[i]};
+    }
     return r;
 }
 
@@ -171,7 +241,7 @@ static int take_steps(struct outbox_work *w)
     int r = outbox_rows_step(w->t, &w->a, steps, w->n);
     for (size_t i = 0; r == 0 && i < w->n; i++) {
         const struct outbox_unit *u = &w->units[i];
-        if (!u->step.done || !u->step.lease[0])
+        if (!u->step.done || !u->step.flies)
             continue;
         u->slot->has_next = true;
         u->slot->same_body = !u->row;
@@ -209,6 +279,8 @@ static int work(struct outbox_work *w)
         r = plan(w, 0);
     if (r == 0 && turn->claims)
         r = add_due(w);
+    if (r == 0 && turn->claims)
+        r = make_way(w);
     if (r == 0)
         r = plan(w, reports);
     if (r == 0)

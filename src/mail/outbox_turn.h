@@ -10,7 +10,7 @@
 #include "mail/outbox.h"
 #include "mail/outbox_rows.h"
 
-enum { OUTBOX_SENDERS_MAX = 64, OUTBOX_ERROR_SIZE = 360 };
+enum { OUTBOX_SENDERS_MAX = 64 };
 
 /* What became of an attempt up to now, over the recipients. */
 struct outbox_attempt {
@@ -25,8 +25,9 @@ struct outbox_task {
     char recipient[EMAIL_ADDRESS_SIZE];
     char template_name[TRANSPORT_TEMPLATE_SIZE];
     enum unsubscribe_purpose purpose;
-    int64_t accepted_at;
-    bool lost; /* it was in flight when its node died: nothing is to be sent */
+    int64_t accepted_at, rank;
+    size_t copies; /* of the message that the sender got in a row, this one too */
+    bool lost;     /* it was in flight when its node died: nothing is to be sent */
     struct outbox_attempt attempt;
 };
 
@@ -77,7 +78,8 @@ struct outbox_turn {
 /*
  * The job, whose argument is a struct outbox_turn. A constant number of statements, however many
  * slots there are, but for one for each 25 addresses of a tenant that suppressions are looked up
- * for. Returns 0 or a fault.
+ * for. A message whose sender had OUTBOX_COPIES of it in a row gives way to one that is due and
+ * comes before it. Returns 0 or a fault.
  */
 int outbox_turn_job(struct store_txn *t, void *turn);
 

@@ -66,4 +66,7 @@ void outbox_take_due(struct outbox_work *w, struct outbox_unit *u);
 /* Once the next copy is chosen: the unit's step. Returns 0 or FAULT_MEMORY. */
 int outbox_plan(struct outbox_work *w, struct outbox_unit *u);
 
+/* Instead of handing over its next copy the unit lets go of the message. Returns as above. */
+int outbox_let_go(struct outbox_work *w, struct outbox_unit *u);
+
 #endif
