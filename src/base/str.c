@@ -176,6 +176,15 @@ bool str_has_control(struct str s)
     return false;
 }
 
+void str_without_controls(struct str s, char *out)
+{
+    for (size_t i = 0, n; i < s.n; i += n) {
+        size_t control = str_control_length(s, i);
+        n = control ? control : 1;
+        memset(out + i, control ? ' ' : s.p[i], n);
+    }
+}
+
 bool str_is_utf8(struct str s)
 {
     for (size_t i = ascii_words(s); i < s.n;) {

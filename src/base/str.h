@@ -82,6 +82,9 @@ bool str_has_control(struct str s);
  */
 size_t str_control_length(struct str s, size_t i);
 
+/* Writes the s.n bytes of UTF-8 to out, each of a control as a space. */
+void str_without_controls(struct str s, char *out);
+
 /* How many code points s holds; s must be UTF-8. */
 size_t str_utf8_length(struct str s);
 

@@ -79,6 +79,19 @@ static int compare_places(const void *a, const void *b)
     return c ? c : (x->event > y->event) - (x->event < y->event);
 }
 
+/* At most max bytes of what a stranger said, without what would change a screen or end a line. */
+static int tame(struct mail_work *w, struct str s, size_t max, struct str *ret)
+{
+    struct str cut = str_cut(s, max);
+    char *clean = arena_alloc(w->a, cut.n + 1);
+
+    if (!clean)
+        return FAULT_MEMORY;
+    str_without_controls(cut, clean);
+    *ret = (struct str){clean, cut.n};
+    return 0;
+}
+
 static int prepare(struct mail_work *w, const struct mail_event *events, size_t n)
 {
     size_t kept = 0;
@@ -88,10 +101,13 @@ static int prepare(struct mail_work *w, const struct mail_event *events, size_t 
     if (!w->items)
         return FAULT_MEMORY;
     for (size_t i = 0; r == 0 && i < n; i++) {
-        w->items[i] = (struct mail_item){.event = &events[i],
-                                         .code = str_cut(events[i].code, MAIL_CODE_MAX),
-                                         .detail = str_cut(events[i].detail, MAIL_DETAIL_MAX)};
-        r = digest_of(&events[i], w->items[i].digest);
+        struct mail_item *item = &w->items[i];
+        *item = (struct mail_item){.event = &events[i]};
+        r = tame(w, events[i].code, MAIL_CODE_MAX, &item->code);
+        if (r == 0)
+            r = tame(w, events[i].detail, MAIL_DETAIL_MAX, &item->detail);
+        if (r == 0)
+            r = digest_of(&events[i], item->digest);
     }
     if (r || n == 0)
         return r;

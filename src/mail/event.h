@@ -37,7 +37,8 @@ struct mail_event {
     struct str provider_id; /* of the message; without one it belongs to no log row */
     struct str feedback_id;
     struct str recipient;    /* normalised (identity/email_address.h) */
-    struct str code, detail; /* such as "5.1.1" and what a server said; cut to fit */
+    struct str code, detail; /* such as "5.1.1" and what a server said; cut to fit,
+                              * and controls become spaces */
     int64_t at;              /* by the provider's clock, ms since 1970 */
     enum mail_state state;   /* what it makes of the message; MAIL_NO_STATE: nothing */
     bool counted;            /* in the rate of bounces or of complaints */

@@ -364,6 +364,24 @@ static void test_limits(void **state)
     free(events);
 }
 
+/* What is said of mail is read on terminals and in files of lines. */
+static void test_controls(void **state)
+{
+    struct scene *f = *state;
+    struct mail_event e = mail_bounce("p", "who@example.net", NOW);
+    struct uuid id = mail_queue(f, "who@example.net", NOW);
+
+    e.detail = STR("550 n\xc3\xb6\r\n\x1b[2J\xc2\x9b\xe2\x80\xa8.");
+    e.code = STR("5.1.1\n");
+    mail_hand_over(f, &id, "p", NOW);
+    mail_apply_one(f, e);
+    assert_true(str_eq(mail_entry(f, &id).mark.detail, STR("550 n\xc3\xb6   [2J     .")));
+    assert_true(str_eq(mail_entry(f, &id).mark.code, STR("5.1.1 ")));
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM email_events WHERE code = '5.1.1 '"
+                                     " AND detail LIKE '550 n%   [2J     .'"),
+                     1);
+}
+
 /* A digest with the time in front, as the migration has made of those that came before. */
 static void test_keys(void **state)
 {
@@ -405,7 +423,8 @@ int main(void)
         SCENE_BOTH(test_orders),       FIXTURE_ON_SQLITE(test_every_order, scene),
         SCENE_BOTH(test_equal_states), SCENE_BOTH(test_parallel_duplicates),
         SCENE_BOTH(test_storm),        SCENE_BOTH(test_many_recipients),
-        SCENE_BOTH(test_limits),       SCENE_BOTH(test_keys),
+        SCENE_BOTH(test_controls),     SCENE_BOTH(test_limits),
+        SCENE_BOTH(test_keys),
     };
 
     return FIXTURE_RUN(tests);

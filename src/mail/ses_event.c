@@ -67,11 +67,7 @@ static int take_strange(struct reading *r, const json_t *object, const char *key
     struct str text = str_cut(text_of(json_object_get(object, key)), max);
     char clean[SES_DETAIL_MAX];
 
-    for (size_t i = 0, n; i < text.n; i += n) {
-        size_t control = str_control_length(text, i);
-        n = control ? control : 1;
-        memset(clean + i, control ? ' ' : text.p[i], n);
-    }
+    str_without_controls(text, clean);
     return keep(r->arena, str_trim((struct str){clean, text.n}), ret_text);
 }
 
