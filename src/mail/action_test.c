@@ -3,6 +3,7 @@
 
 #include "identity/preferences.h"
 #include "mail/fixture.h"
+#include "mail/suppression.h"
 
 #define WHO "who@example.com"
 #define SUPPRESSED(reason)                                                                         \
@@ -161,12 +162,86 @@ static void test_soft_bounces_at_once(void **state)
     assert_int_equal(mail_number_of(f, SUPPRESSED("soft_bounces"), WHO), 1);
 }
 
+static int suppress_job(struct store_txn *t, void *arg)
+{
+    return suppression_add(t, arg);
+}
+
+struct lifting {
+    const struct suppression_removal *removal;
+    unsigned *reasons;
+};
+
+static int lift_job(struct store_txn *t, void *arg)
+{
+    const struct lifting *l = arg;
+
+    return suppression_remove(t, l->removal, l->reasons);
+}
+
+/* By an operator, for all. */
+static void suppress(struct scene *f, const char *address, enum suppression_reason reason,
+                     int64_t expires_at)
+{
+    struct suppression s = {.address = str_of(address),
+                            .reason = reason,
+                            .source = STR("api"),
+                            .note = STR("asked by telephone"),
+                            .created_by = STR("olga@example.com"),
+                            .created_at = NOW - 10,
+                            .expires_at = expires_at};
+
+    assert_done(store_write(f->node.store, suppress_job, &s));
+}
+
+#define OPERATORS(reason)                                                                          \
+    SUPPRESSED(reason)                                                                             \
+    " AND source = 'api' AND note = 'asked by telephone' AND created_by = 'olga@example.com'"
+
+/* An event makes it last, and does not make it one that a tenant may lift. */
+static void test_entry_of_an_operator(void **state)
+{
+    struct scene *f = *state;
+    struct suppression_removal removal = {
+        .tenant = &f->tenant, .address = STR(WHO), .reason = -1, .now = NOW};
+    unsigned reasons;
+
+    scene_member(f, "who");
+    suppress(f, WHO, SUPPRESSION_BOUNCE, NOW + 10);
+    suppress(f, "past@example.com", SUPPRESSION_BOUNCE, NOW);
+    suppress(f, "soft@example.com", SUPPRESSION_SOFT_BOUNCES, NOW + 10);
+    assert_int_equal(mail_apply_one(f, mail_bounce("p", WHO, NOW)).suppressed, 1);
+    assert_int_equal(mail_number_of(f, OPERATORS("bounce") " AND expires_at IS NULL", WHO), 1);
+    struct lifting l = {&removal, &reasons};
+    assert_int_equal(store_write(f->node.store, lift_job, &l), SUPPRESSION_RESERVED);
+    /* What is over already was nobody's any more. */
+    mail_apply_one(f, mail_bounce("q", "past@example.com", NOW));
+    assert_int_equal(mail_number_of(f,
+                                    SUPPRESSED("bounce") " AND source = 'event'"
+                                                         " AND created_by = 'system'",
+                                    "past@example.com"),
+                     1);
+    for (int i = 0; i < MAIL_SOFT_LIMIT; i++)
+        mail_apply_one(
+            f, mail_soft_bounce((const char *[]){"a", "b", "c"}[i], "soft@example.com", NOW + i));
+    assert_int_equal(
+        mail_number_of(f, OPERATORS("soft_bounces") " AND expires_at > 0", "soft@example.com"), 1);
+    assert_true(mail_number_of(f, "SELECT expires_at FROM suppressions WHERE address = $1",
+                               "soft@example.com") > NOW + 10);
+    mail_apply_one(f, mail_delivery("z", "soft@example.com", NOW + 20));
+    assert_int_equal(mail_number_of(f, OPERATORS("soft_bounces"), "soft@example.com"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE_BOTH(test_bounce),        SCENE_BOTH(test_complaint),
-        SCENE_BOTH(test_provider_list), SCENE_BOTH(test_nothing_and_alert),
-        SCENE_BOTH(test_soft_bounces),  SCENE_BOTH(test_soft_bounces_at_once),
+        SCENE_BOTH(test_bounce),
+        SCENE_BOTH(test_complaint),
+        SCENE_BOTH(test_provider_list),
+        SCENE_BOTH(test_nothing_and_alert),
+        SCENE_BOTH(test_soft_bounces),
+        SCENE_BOTH(test_soft_bounces_at_once),
+        SCENE_BOTH(test_entry_of_an_operator),
     };
 
     return FIXTURE_RUN(tests);

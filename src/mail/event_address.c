@@ -6,14 +6,23 @@
 /* i1 of bulk_rows: what a row is for. */
 enum target { TO_SUPPRESS, TO_COUNT, TO_RESET };
 
+/*
+ * What lasts longer replaces an entry. But one that a person made, and that is still in force at
+ * $2, stays that person's whoever makes it last: a tenant may lift what an event made.
+ */
+#define KEPT(column)                                                                               \
+    column " = CASE WHEN suppressions.source <> 'event' AND suppressions.expires_at > $2"          \
+           " THEN suppressions." column " ELSE excluded." column " END"
+#define REPLACE                                                                                    \
+    " ON CONFLICT (address, tenant_id, reason) DO UPDATE SET " KEPT("source") ", " KEPT(           \
+        "note") ", " KEPT("created_at") ", " KEPT("created_by") ", expires_at = "                  \
+                                                                "excluded.expires_at"
+
 /* Each reason has its own entry: the order in which events come makes no difference. */
 static const char suppress_sql[] =
     "INSERT INTO suppressions (tenant_id, address, reason, source, note, created_at, created_by,"
     " expires_at) SELECT $1, t1, t2, 'event', t3, $2, 'system', CAST(NULL AS BIGINT)"
-    " FROM bulk_rows WHERE i1 = 0 ORDER BY n"
-    " ON CONFLICT (address, tenant_id, reason) DO UPDATE SET source = excluded.source,"
-    " note = excluded.note, created_at = excluded.created_at, created_by = excluded.created_by,"
-    " expires_at = NULL WHERE suppressions.expires_at IS NOT NULL";
+    " FROM bulk_rows WHERE i1 = 0 ORDER BY n" REPLACE " WHERE suppressions.expires_at IS NOT NULL";
 
 /* One that is older than a delivery, though it came later, counts no more. */
 static const char count_sql[] =
@@ -30,7 +39,7 @@ static const char reset_sql[] =
     " AND s.at <= r.i2)";
 
 static const char lift_sql[] =
-    "DELETE FROM suppressions WHERE tenant_id = $1 AND reason = 'soft_bounces'"
+    "DELETE FROM suppressions WHERE tenant_id = $1 AND reason = 'soft_bounces' AND source = 'event'"
     " AND address IN (SELECT t1 FROM bulk_rows WHERE i1 = 2)"
     " AND (SELECT count(*) FROM soft_bounces s WHERE s.address = suppressions.address) < $2";
 
@@ -38,10 +47,8 @@ static const char suppress_soft_sql[] =
     "INSERT INTO suppressions (tenant_id, address, reason, source, note, created_at, created_by,"
     " expires_at) SELECT $1, s.address, 'soft_bounces', 'event', '', $2, 'system', $3"
     " FROM (SELECT DISTINCT t1 FROM bulk_rows WHERE i1 = 1) b CROSS JOIN soft_bounces s"
-    " WHERE s.address = b.t1 GROUP BY s.address HAVING count(*) >= $4 ORDER BY s.address"
-    " ON CONFLICT (address, tenant_id, reason) DO UPDATE SET source = excluded.source,"
-    " note = excluded.note, created_at = excluded.created_at, created_by = excluded.created_by,"
-    " expires_at = excluded.expires_at WHERE suppressions.expires_at < excluded.expires_at";
+    " WHERE s.address = b.t1 GROUP BY s.address HAVING count(*) >= $4 ORDER BY s.address" REPLACE
+    " WHERE suppressions.expires_at < excluded.expires_at";
 
 /* Something to do about an address. */
 struct deed {
