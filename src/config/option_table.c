@@ -95,7 +95,8 @@ const struct option config_options[] = {
          "Where the outside reaches this server, such as https://holdfast.example.com: for links in "
          "messages and SNS's calls; empty: http://localhost:PORT."),
     TEXT("SMTP_URL", smtp_url, "", OPTION_SECRET,
-         "smtp://user:password@host:587 (STARTTLS, in production required) or smtps://…:465."),
+         "smtp://user:password@host:587 (STARTTLS, required in production and where a "
+         "password goes to another host) or smtps://…:465."),
     TEXT("SMTP_CA_FILE", smtp_ca_file, "", 0,
          "PEM file of the authorities to trust for SMTP_URL; empty: the system's."),
     TEXT("AWS_REGION", aws_region, "", 0, "Region of SES and SNS, such as eu-west-1."),

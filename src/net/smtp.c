@@ -6,6 +6,8 @@
 #include "net/smtp_trace.h"
 #include "net/transfer.h"
 
+#include <arpa/inet.h>
+
 /* How long an answer to QUIT is waited for: the message has its fate by then. */
 enum { FAREWELL_MS = 2000 };
 
@@ -83,6 +85,52 @@ static int read_url(struct transfer *t, const struct smtp_options *o)
                : fault_set(FAULT_MEMORY, "no memory for a URL");
 }
 
+/* By the name alone, which libcurl resolves by itself where it is "localhost". */
+static bool is_this_machine(const char *host)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    const struct sockaddr *address = NULL;
+    char bare[INET6_ADDRSTRLEN] = "";
+    const char *use = NULL;
+    size_t size = 0;
+
+    if (*host == '[') /* as a URL has an IPv6 address */
+        snprintf(bare, sizeof bare, "%.*s", (int)strcspn(host + 1, "]"), host + 1);
+    if (inet_pton(AF_INET, host, &v4.sin_addr) == 1) {
+        address = (const struct sockaddr *)&v4;
+        size = sizeof v4;
+    } else if (inet_pton(AF_INET6, bare, &v6.sin6_addr) == 1) {
+        address = (const struct sockaddr *)&v6;
+        size = sizeof v6;
+    }
+    if (address)
+        use = guard_special_use(address, size);
+    return use ? strcmp(use, "loopback") == 0 : str_eq_ci(str_of(host), STR("localhost"));
+}
+
+/* Whether a server that offers no TLS gets the message, and the password that there may be. */
+static bool may_be_plain(const struct transfer *t, const struct smtp_options *o)
+{
+    char *host = NULL;
+
+    if (!o->allow_plain || lacks_part(t->url, CURLUPART_USER))
+        return o->allow_plain;
+    bool here =
+        curl_url_get(t->url, CURLUPART_HOST, &host, 0) == CURLUE_OK && is_this_machine(host);
+    curl_free(host);
+    return here;
+}
+
+static const char *error_of(const struct transfer *t, CURLcode code)
+{
+    if (t->refused && !t->permitted)
+        return "the host's address is not one that may be called";
+    if (code == CURLE_USE_SSL_FAILED)
+        return "the server offers no TLS, and without it gets neither message nor password";
+    return transfer_error(t, code);
+}
+
 static int set_envelope(struct transfer *t, const struct smtp_outgoing *m)
 {
     char address[512];
@@ -122,7 +170,7 @@ static int deliver(struct transfer *t, const struct smtp_options *options,
     if (r)
         return r;
     transfer_begin(t);
-    transfer_set(t, CURLOPT_USE_SSL, options->allow_plain ? CURLUSESSL_TRY : CURLUSESSL_ALL);
+    transfer_set(t, CURLOPT_USE_SSL, may_be_plain(t, options) ? CURLUSESSL_TRY : CURLUSESSL_ALL);
     transfer_set_text(t, CURLOPT_LOGIN_OPTIONS, "AUTH=PLAIN;AUTH=LOGIN");
     set_calls(t, &d);
     if ((r = set_envelope(t, message)))
@@ -130,9 +178,7 @@ static int deliver(struct transfer *t, const struct smtp_options *options,
     smtp_trace_begin(&d.trace, fates, message->recipient_count);
     if ((r = transfer_run(t, &code)))
         return r;
-    smtp_trace_end(&d.trace, t->refused && !t->permitted
-                                 ? "the host's address is not one that may be called"
-                                 : transfer_error(t, code));
+    smtp_trace_end(&d.trace, error_of(t, code));
     return 0;
 }
 

@@ -4,7 +4,8 @@
  * blocks.
  *
  * The connection is a new one each time. TLS is verified, 1.2 or later, and required unless the
- * options say otherwise; a password goes to the server by PLAIN or LOGIN.
+ * options say otherwise; a password goes to the server by PLAIN or LOGIN, and in the clear only to
+ * this machine itself: who can take STARTTLS out of a server's offer could else read it.
  */
 #ifndef HOLDFAST_NET_SMTP_H
 #define HOLDFAST_NET_SMTP_H
@@ -25,8 +26,10 @@ struct smtp_options {
      * userinfo percent-encoded. No path, no query.
      */
     struct str url;
-    struct guard guard;         /* zeroed: the public Internet alone */
-    bool allow_plain;           /* with smtp://, go on in the clear where STARTTLS is not offered */
+    struct guard guard; /* zeroed: the public Internet alone */
+    /* With smtp://, go on in the clear where STARTTLS is not offered, unless the URL has a user and
+     * its host is neither "localhost" nor a loopback address. */
+    bool allow_plain;
     const char *ca_file;        /* PEM of the only authorities to trust; NULL: the system's */
     struct str helo;            /* this host's name for EHLO; empty: what the system calls it */
     int64_t connect_timeout_ms; /* until we are signed in; 0: 10 s */

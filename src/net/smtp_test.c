@@ -19,6 +19,7 @@ struct scene {
     struct smtp_fate fates[4];
     struct str to[4];
     char user[32];
+    const char *host; /* NULL: 127.0.0.1 */
 };
 
 static struct authority authority;
@@ -111,7 +112,8 @@ static int send_mime(struct scene *s, const char *scheme, struct smtp_options o,
     struct smtp_outgoing m = {
         .from = STR("sender@example.com"), .recipients = s->to, .recipient_count = 3, .mime = mime};
 
-    snprintf(url, sizeof url, "%s://%s127.0.0.1:%d", scheme, s->user, s->peer.port);
+    snprintf(url, sizeof url, "%s://%s%s:%d", scheme, s->user, s->host ? s->host : "127.0.0.1",
+             s->peer.port);
     o.url = str_of(url);
     o.guard.any = true;
     o.ca_file = authority.file;
@@ -343,6 +345,36 @@ static void test_tls_required(void **state)
     SSL_CTX_free(wrong.starttls);
 }
 
+/* Whoever takes STARTTLS out of the offer of a server elsewhere gets no password by that. */
+static void test_password_in_the_clear(void **state)
+{
+    /* The first reaches this machine too, but does not say so. */
+    static const struct {
+        const char *host, *user;
+        bool sent;
+    } cases[] = {{"0.0.0.0", "user:secret@", false},
+                 {"0.0.0.0", "user@", false},
+                 {"0.0.0.0", "", true},
+                 {"127.0.0.1", "user:secret@", true},
+                 {"localhost", "user:secret@", true},
+                 {"LOCALHOST", "user:secret@", true},
+                 {"[::ffff:127.0.0.1]", "user:secret@", true}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct scene s = {.host = cases[i].host};
+        snprintf(s.user, sizeof s.user, "%s", cases[i].user);
+        run(&s);
+        if (cases[i].sent)
+            expect_all(&s, SMTP_ACCEPTED, SMTP_STAGE_DATA, 250, NULL);
+        else
+            expect_all(
+                &s, SMTP_TEMPORARY, SMTP_STAGE_SESSION, 0,
+                "the server offers no TLS, and without it gets neither message nor password");
+        assert_true(cases[i].sent || (!strstr(s.log, "AUTH") && !strstr(s.log, "MAIL")));
+        assert_int_equal(s.password[0] != 0, cases[i].sent && *cases[i].user);
+    }
+}
+
 static void test_password_refused(void **state)
 {
     struct scene s = {.user = "user:secret@", .auth = "535 5.7.8 no\r\n"};
@@ -518,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_smtps),
         cmocka_unit_test(test_tls_required),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_password_in_the_clear),
         cmocka_unit_test(test_password_refused),
         cmocka_unit_test(test_mime),
         cmocka_unit_test(test_size),
