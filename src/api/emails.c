@@ -64,6 +64,15 @@ static const char *entry_name(struct call *call, size_t i)
     return name ? name : "to";
 }
 
+/* What the sandbox keeps may be for anybody; else it would be for users of the mail server itself.
+ */
+static bool is_out_of_reach(struct str address)
+{
+    const int64_t transport = config_current()->email_transport;
+
+    return (transport == EMAIL_SMTP || transport == EMAIL_SES) && email_address_is_local(address);
+}
+
 /* Each address once, in the form in which it is stored. */
 static int take_recipients(struct call *call, const struct str_list *list,
                            struct outbox_request *request)
@@ -75,6 +84,9 @@ static int take_recipients(struct call *call, const struct str_list *list,
         if (email_address_normalise(list->items[i], address, &n))
             return call_problem_field(call, list->n > 1 ? entry_name(call, i) : "to",
                                       "This is not a mail address.");
+        if (is_out_of_reach((struct str){address, n}))
+            return call_problem_field(call, list->n > 1 ? entry_name(call, i) : "to",
+                                      "Nobody outside is reached at localhost.");
         struct str copy = arena_str(call->arena, (struct str){address, n});
         if (!copy.p)
             return FAULT_MEMORY;

@@ -75,3 +75,11 @@ int email_address_normalise(struct str typed, char ret_address[EMAIL_ADDRESS_SIZ
     *ret_n = typed.n;
     return 0;
 }
+
+bool email_address_is_local(struct str address)
+{
+    size_t at = str_find(address, '@');
+    struct str domain = {address.p + at, address.n - at};
+
+    return str_eq(domain, STR("@localhost")) || str_has_suffix(domain, STR(".localhost"));
+}

@@ -20,4 +20,10 @@ enum { EMAIL_ADDRESS_SIZE = EMAIL_ADDRESS_MAX + 1 };
  */
 int email_address_normalise(struct str typed, char ret_address[EMAIL_ADDRESS_SIZE], size_t *ret_n);
 
+/*
+ * Whether a normalised address is of no other machine than the one that asks: at localhost, or at a
+ * name below it (RFC 6761, section 6.3).
+ */
+bool email_address_is_local(struct str address);
+
 #endif

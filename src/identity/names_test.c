@@ -44,6 +44,17 @@ static void test_addresses(void **state)
     }
 }
 
+static void test_local_addresses(void **state)
+{
+    assert_true(email_address_is_local(STR("operator@localhost")));
+    assert_true(email_address_is_local(STR("a@mail.localhost")));
+    assert_false(email_address_is_local(STR("localhost@example.com")));
+    assert_false(email_address_is_local(STR("a.localhost@example.com")));
+    assert_false(email_address_is_local(STR("a@notlocalhost")));
+    assert_false(email_address_is_local(STR("a@localhost.example")));
+    assert_false(email_address_is_local(STR("")));
+}
+
 static void test_bad_addresses(void **state)
 {
     static const struct str bad[] = {
@@ -184,9 +195,13 @@ static void test_fingerprints(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_roles),         cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_bad_addresses), cmocka_unit_test(test_lengths_of_addresses),
-        cmocka_unit_test(test_tenant_names),  cmocka_unit_test(test_fingerprints),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_bad_addresses),
+        cmocka_unit_test(test_local_addresses),
+        cmocka_unit_test(test_lengths_of_addresses),
+        cmocka_unit_test(test_tenant_names),
+        cmocka_unit_test(test_fingerprints),
     };
 
     return crypto_init() != 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

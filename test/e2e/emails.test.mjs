@@ -191,6 +191,24 @@ forEachStore((store) => {
         });
     });
 
+    test('who is on no other machine gets mail in the sandbox alone', async () => {
+        const local = ['ada@localhost', 'ada@mail.localhost'];
+        await withSender(store, {}, async ({ server, token }) => {
+            for (const to of local) expect(await send(server, token, { to }), 202);
+        });
+        await withMailServer(async (peer) => {
+            await withSender(store, { EMAIL_TRANSPORT: 'smtp', SMTP_URL: peer.url, EMAIL_FROM: 'mail@acme.example' }, async ({ installation, server, token }) => {
+                for (const to of local) {
+                    assert.equal(expect(await send(server, token, { to }), 400, 'invalid_field').field, 'to');
+                    const mixed = await send(server, token, { to: ['bob@example.com', to] });
+                    assert.equal(expect(mixed, 400, 'invalid_field').field, 'to[1]');
+                }
+                expect(await send(server, token, { to: 'localhost@example.com' }), 202);
+                assert.equal(await count(installation, 'email_logs'), 1);
+            });
+        });
+    });
+
     test('without a transport nothing is taken', async () => {
         await withSender(store, { EMAIL_TRANSPORT: 'none' }, async ({ installation, server, token }) => {
             expect(await send(server, token), 503, 'mail_off');
