@@ -6,7 +6,7 @@
 #include "mail/outbox_desk.h"
 #include "mail/tenant_words.h"
 
-enum { TEMPLATE_MAX = 100, ENTRY_TEXT = 24 };
+enum { TEMPLATE_MAX = 100, ENTRY_TEXT = 24, FULL_RETRY_S = 30 };
 
 static const char *const purpose_choices[] = {"product", "security", NULL};
 
@@ -225,6 +225,12 @@ static int post_email(struct call *call)
                             "The key stands for another request; each request has its own.");
     case OUTBOX_OFF:
         return call_problem(call, PROBLEM_MAIL_OFF, "EMAIL_TRANSPORT is none.");
+    case OUTBOX_FULL:
+        buf_printf(&call->reply->headers, "Retry-After: %d\r\n", FULL_RETRY_S);
+        return call_problem(call, PROBLEM_OUTBOX_FULL,
+                            "%lld messages of the tenant are waiting to be handed over: no more "
+                            "are taken (EMAIL_WAITING_LIMIT).",
+                            (long long)config_current()->email_waiting_limit);
     case OUTBOX_SUPPRESSED:
         return refuse_suppressed(call, &view.id);
     case OUTBOX_REPEATED:
@@ -343,7 +349,7 @@ static const struct route routes[] = {
     {HTTP_POST, "/v1/emails", PERMIT_SENDER, LANE_WORKER, 0, 202, NULL, &email_shape,
      &accepted_shape, "Send a message: accepted is on disk, and handed over at most once",
      post_email, ROUTE_PROBLEM(PROBLEM_IDEMPOTENCY_CONFLICT) | ROUTE_PROBLEM(PROBLEM_SUPPRESSED) |
-     ROUTE_PROBLEM(PROBLEM_MAIL_OFF)},
+     ROUTE_PROBLEM(PROBLEM_MAIL_OFF) | ROUTE_PROBLEM(PROBLEM_OUTBOX_FULL)},
     {HTTP_GET, "/v1/emails/:id", PERMIT_SENDER, LANE_WORKER, 0, 200, NULL, NULL, &message_shape,
      "What became of a message, by recipient", get_email},
 };

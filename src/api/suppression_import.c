@@ -38,6 +38,14 @@ int suppression_check_tenant(struct store_txn *t, struct call *call, const struc
                                : r;
 }
 
+int suppression_full(struct call *call)
+{
+    return call_problem(call, PROBLEM_LIST_FULL,
+                        "A tenant has %lld suppressions of its own at most "
+                        "(EMAIL_SUPPRESSION_LIMIT). Nothing was taken.",
+                        (long long)config_current()->suppression_limit);
+}
+
 int suppression_record(struct store_txn *t, struct call *call, struct trail_event *event,
                        const struct uuid *tenant, const struct buf *detail)
 {
@@ -91,11 +99,16 @@ static int import_job(struct store_txn *t, void *arg)
     struct buf detail _cleanup_buf_ = buf_init(DETAIL_MAX);
     struct json_writer w = json_writer(&detail);
     struct trail_event event = {.action = TRAIL_MAIL_IMPORT};
+    struct suppression_importer by = {.tenant_id = i->tenant_id,
+                                      .limit = config_current()->suppression_limit,
+                                      .created_by = i->call->actor.label,
+                                      .now = i->call->now};
     int r = suppression_check_tenant(t, i->call, &i->tenant_id);
 
     if (r == 0)
-        r = suppression_import_apply(t, i->import, &i->tenant_id, i->call->actor.label,
-                                     i->call->now, &i->result);
+        r = suppression_import_apply(t, i->import, &by, &i->result);
+    if (r == SUPPRESSION_FULL)
+        return suppression_full(i->call);
     if (r)
         return r;
     json_object_begin(&w);

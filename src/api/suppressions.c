@@ -252,11 +252,25 @@ static int make_entry(struct call *call, struct suppression *s)
     return r ? r : api_address(call, "address", body->address, &s->address);
 }
 
+/* Before the transaction, so that nobody else's waits for it. */
+static int check_room_job(struct store_txn *t, void *arg)
+{
+    const struct adding *a = arg;
+    int64_t n = 0, limit = config_current()->suppression_limit;
+
+    if (limit == 0 || uuid_is_nil(&a->entry.tenant_id))
+        return 0;
+    int r = suppression_count_own(t, &a->entry.tenant_id, limit, &n);
+    return r == 0 && n >= limit ? suppression_full(a->call) : r;
+}
+
 static int post_suppression(struct call *call)
 {
     struct adding a = {.call = call};
     int r = make_entry(call, &a.entry);
 
+    if (r == 0)
+        r = store_read(app_of(call)->store, check_room_job, &a);
     if (r == 0)
         r = store_write(app_of(call)->store, add_job, &a);
     if (r)
@@ -382,14 +396,15 @@ static const struct route routes[] = {
      get_suppressions},
     {HTTP_POST, "/v1/email-monitoring/suppressions", PERMIT_ADMIN, LANE_WORKER, 0, 201, NULL,
      &add_shape, &email_suppression_shape, "Do not write to an address any more", post_suppression,
-     ROUTE_PROBLEM(PROBLEM_CONFLICT) | ROUTE_PROBLEM(PROBLEM_NOT_FOUND)},
+     ROUTE_PROBLEM(PROBLEM_LIST_FULL) | ROUTE_PROBLEM(PROBLEM_CONFLICT) | ROUTE_PROBLEM(PROBLEM_NOT_FOUND)},
     {HTTP_DELETE, "/v1/email-monitoring/suppressions", PERMIT_ADMIN, LANE_WORKER, 0, 204,
      &remove_shape, NULL, NULL, "Write to an address again", delete_suppression,
      ROUTE_PROBLEM(PROBLEM_CONFLICT) | ROUTE_PROBLEM(PROBLEM_NOT_FOUND)},
     {HTTP_POST, "/v1/email-monitoring/suppressions/import", PERMIT_ADMIN, LANE_WORKER, 0, 200,
      &suppression_import_query, NULL, &suppression_import_shape,
      "Do not write to a list of addresses any more: all of it, or nothing where a line is wrong",
-     suppression_import_post, ROUTE_PROBLEM(PROBLEM_NOT_FOUND), "text/csv",
+     suppression_import_post, ROUTE_PROBLEM(PROBLEM_LIST_FULL) | ROUTE_PROBLEM(PROBLEM_NOT_FOUND),
+     "text/csv",
      SUPPRESSION_IMPORT_BYTES},
 };
 /* clang-format on */

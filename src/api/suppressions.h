@@ -33,6 +33,9 @@ int suppression_scope(struct call *call, int64_t scope, const struct uuid *tenan
 /* Whether there is such a tenant, inside a job. Returns 0, PROBLEM_NOT_FOUND or a fault. */
 int suppression_check_tenant(struct store_txn *t, struct call *call, const struct uuid *tenant);
 
+/* The problem of a list without room. */
+int suppression_full(struct call *call);
+
 /*
  * Appends the event for the tenant's administrators to read; for the installation, for operators
  * alone. The detail is one object. Returns 0 or a fault.

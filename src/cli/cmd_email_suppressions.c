@@ -260,8 +260,9 @@ static int import_job(struct store_txn *t, void *arg)
 {
     struct changing *c = arg;
     char detail[DETAIL_MAX];
-    int r = suppression_import_apply(t, c->import, &c->v->tenant_id, c->v->session.actor.label,
-                                     c->v->now, &c->result);
+    struct suppression_importer by = {
+        .tenant_id = c->v->tenant_id, .created_by = c->v->session.actor.label, .now = c->v->now};
+    int r = suppression_import_apply(t, c->import, &by, &c->result);
 
     snprintf(detail, sizeof detail,
              "{\"lines\":%lld,\"added\":%lld,\"existing\":%lld,\"duplicates\":%lld}",

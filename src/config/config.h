@@ -63,6 +63,7 @@ struct config {
     char *ses_webhook_secret, *ses_webhook_retired_secrets, *sns_topic_arns;
     int64_t webhook_refusals_per_minute;
     int64_t notices_per_minute;
+    int64_t email_waiting_limit, suppression_limit;
     int64_t email_retention_days, soft_bounce_limit, soft_bounce_days;
     char *dkim_selectors, *dns_server;
     char *sandbox_address;

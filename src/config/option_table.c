@@ -141,6 +141,12 @@ const struct option config_options[] = {
     NUMBER("EMAIL_NOTICES_PER_MINUTE", notices_per_minute, "600", 0, 3000, OPTION_RELOAD,
            "Notices of users that are mailed a minute; as many of mass revocations besides; 0: "
            "none."),
+    NUMBER("EMAIL_WAITING_LIMIT", email_waiting_limit, "100000", 0, 100000000, OPTION_RELOAD,
+           "Messages of a tenant that may wait to be handed over, and as many of security; about "
+           "there 429; 0: any number."),
+    NUMBER("EMAIL_SUPPRESSION_LIMIT", suppression_limit, "1000000", 0, 1000000000, OPTION_RELOAD,
+           "Suppressions of a tenant's own up to which some are added by hand or imported; 0: any "
+           "number."),
     NUMBER("EMAIL_RETENTION_DAYS", email_retention_days, "90", 1, 3650, OPTION_RELOAD,
            "How long the log of messages and events is kept; the figures stay two years."),
     NUMBER("EMAIL_SOFT_BOUNCE_LIMIT", soft_bounce_limit, "3", 1, 1000, OPTION_RELOAD,

@@ -45,6 +45,8 @@ static const struct problem_row rows[PROBLEMS] = {
     [PROBLEM_UNAVAILABLE] = {503, "unavailable", "A service this depends on is out of reach"},
     [PROBLEM_OVERLOADED] = {503, "overloaded", "Too much is waiting already"},
     [PROBLEM_MAIL_OFF] = {503, "mail_off", "This installation sends no mail"},
+    [PROBLEM_OUTBOX_FULL] = {429, "outbox_full", "Too much of the tenant's mail is waiting"},
+    [PROBLEM_LIST_FULL] = {409, "list_full", "The list has no room for this"},
     [PROBLEM_VERSION] = {505, "version_not_supported", "This version of HTTP is not supported"},
 };
 

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "crypto/init.h"
 #include "mail/outbox_desk.h"
+#include "mail/outbox_quota.h"
 #include "sessions/sessions.h"
 
 struct mail_event_policy mail_policy(void)
@@ -102,6 +103,8 @@ int mail_new(const struct config *config, struct store *store, struct trail *tra
         r = share_kept_new(&m->shares);
     if (r == 0)
         r = outbox_desk_new(m, &m->desk);
+    if (r == 0)
+        r = outbox_quota_new(&m->quota);
     if (r) {
         mail_free(m);
         return r;
@@ -121,6 +124,7 @@ void mail_free(struct mail *m)
     sender_domain_free(m->domain);
     share_kept_free(m->shares);
     outbox_desk_free(m->desk);
+    outbox_quota_free(m->quota);
     mail_watch_release(&m->watch);
     free(m);
 }

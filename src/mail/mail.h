@@ -23,6 +23,7 @@
 #include "trail/trail.h"
 
 struct outbox_desk;
+struct outbox_quota;
 
 enum { MAIL_URL_MAX = 300 /* bytes of PUBLIC_URL, or of what stands for it */ };
 
@@ -36,7 +37,8 @@ struct mail {
     struct mail_watch watch;
     struct share_kept *shares;
     struct outbox_desk *desk; /* where mail to send is accepted */
-    struct intake *intake;    /* these two from mail_listen on */
+    struct outbox_quota *quota;
+    struct intake *intake; /* these two from mail_listen on */
     struct webhook *webhook;
     char public_url[MAIL_URL_MAX + 1]; /* "https://holdfast.example.com": no slash at the end */
 };

@@ -41,7 +41,8 @@ enum outbox_outcome {
     OUTBOX_REPEATED = 1, /* the same request under the same key: *ret_id is its message */
     OUTBOX_CONFLICT,     /* another request under the same key */
     OUTBOX_SUPPRESSED,   /* every recipient is suppressed; it is logged so, and nothing is sent */
-    OUTBOX_OFF           /* EMAIL_TRANSPORT is none */
+    OUTBOX_OFF,          /* EMAIL_TRANSPORT is none */
+    OUTBOX_FULL          /* of outbox_submit: so much of the tenant's mail waits already */
 };
 
 struct outbox_request {

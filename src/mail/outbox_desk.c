@@ -1,6 +1,7 @@
 #include "mail/outbox_desk.h"
 
 #include "base/fault.h"
+#include "mail/outbox_quota.h"
 
 #include <pthread.h>
 
@@ -9,6 +10,9 @@ enum {
     FAILURES_MAX = 24,
     MESSAGE_MAX = 400 /* bytes of a fault's text */
 };
+
+static const char key_sql[] = "SELECT 1 FROM email_requests WHERE tenant_id = $1"
+                              " AND request_key = $2 AND expires_at > $3";
 
 struct ticket {
     struct outbox_acceptance item;
@@ -113,12 +117,37 @@ static void write_batch(struct outbox_desk *d)
     pthread_cond_broadcast(&d->changed);
 }
 
+static int find_any(struct store_rows *rows, void *arg)
+{
+    int r = store_rows_next(rows);
+
+    *(bool *)arg = r == 1;
+    return r < 0 ? r : 0;
+}
+
+/* Returns 0, OUTBOX_FULL or a fault. */
+static int admit(struct mail *m, const struct outbox_request *request, int64_t now)
+{
+    bool known = false;
+    int r = outbox_quota_admit(m, &request->tenant_id, request->purpose == UNSUBSCRIBE_SECURITY,
+                               clock_mono());
+
+    if (r != OUTBOX_FULL || request->key.n == 0)
+        return r;
+    r = store_find(m->store, key_sql, find_any, &known,
+                   PARAMS(P_ID(&request->tenant_id), P_TEXT(request->key), P_INT(now)));
+    return r || known ? r : OUTBOX_FULL;
+}
+
 int outbox_submit(struct mail *m, const struct outbox_request *request, int64_t now,
                   struct uuid *ret_id)
 {
     struct outbox_desk *d = m->desk;
     struct ticket t = {.item = {.request = request, .now = now}};
+    int r = admit(m, request, now);
 
+    if (r)
+        return r;
     pthread_mutex_lock(&d->lock);
     *d->end = &t;
     d->end = &t.next;

@@ -21,8 +21,9 @@ void outbox_desk_free(struct outbox_desk *d);
 
 /*
  * Accepts a message that outbox_check let through; when it returns what was accepted is on disk.
- * What cannot be written is found by halves, so that it spoils no other request. Returns 0 or an
- * outcome with *ret_id set (but for OUTBOX_CONFLICT, OUTBOX_OFF), or a fault.
+ * What cannot be written is found by halves, so that it spoils no other request. A request that was
+ * accepted before is known by its key also where there is no room for further ones. Returns 0 or an
+ * outcome with *ret_id set (but for OUTBOX_CONFLICT, OUTBOX_OFF, OUTBOX_FULL), or a fault.
  */
 int outbox_submit(struct mail *m, const struct outbox_request *request, int64_t now,
                   struct uuid *ret_id);

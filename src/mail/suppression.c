@@ -48,6 +48,8 @@ static const char wishes_sql[] = "SELECT s.reason FROM suppressions s WHERE " RE
 static const char remove_sql[] =
     "DELETE FROM suppressions AS s WHERE " REMOVED " AND NOT " RESERVED
     " AND ($5 <> '' OR NOT (" WISHED " AND " IN_FORCE ")) RETURNING reason";
+static const char own_sql[] =
+    "SELECT count(*) FROM (SELECT 1 FROM suppressions WHERE tenant_id = $1 LIMIT $2) own";
 static const char forget_sql[] = "DELETE FROM soft_bounces WHERE address = $1";
 
 /* So many addresses go into one statement. */
@@ -121,6 +123,12 @@ int suppression_add(struct store_txn *t, const struct suppression *s)
     if (r || changed == 0)
         return r ? r : SUPPRESSION_EXISTS;
     return uuid_is_nil(&s->tenant_id) ? suppression_reach_address(t, s->address, s->created_at) : 0;
+}
+
+int suppression_count_own(struct store_txn *t, const struct uuid *tenant_id, int64_t max,
+                          int64_t *ret_n)
+{
+    return store_number(t, own_sql, ret_n, PARAMS(P_ID(tenant_id), P_INT(max)));
 }
 
 /* Runs a statement that gives reasons. */

@@ -22,8 +22,9 @@
 enum suppression_outcome {
     SUPPRESSION_EXISTS = 1, /* suppressed for this reason at least as long already */
     SUPPRESSION_UNKNOWN,
-    SUPPRESSION_WISHED,  /* it is the recipient's own wish, which is lifted only by its name */
-    SUPPRESSION_RESERVED /* it is the installation's, and lifted by operators alone */
+    SUPPRESSION_WISHED,   /* it is the recipient's own wish, which is lifted only by its name */
+    SUPPRESSION_RESERVED, /* it is the installation's, and lifted by operators alone */
+    SUPPRESSION_FULL      /* the tenant has as many as it may */
 };
 
 enum suppression_reason {
@@ -65,6 +66,10 @@ struct suppression {
  * SUPPRESSION_EXISTS or a fault.
  */
 int suppression_add(struct store_txn *t, const struct suppression *s);
+
+/* How many entries a tenant has of its own, counted up to max. Returns 0 or a fault. */
+int suppression_count_own(struct store_txn *t, const struct uuid *tenant_id, int64_t max,
+                          int64_t *ret_n);
 
 struct suppression_removal {
     const struct uuid *tenant;

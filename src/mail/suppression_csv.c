@@ -224,8 +224,19 @@ static size_t join(const struct suppression_import *i, struct entry *sorted,
     return n;
 }
 
+/* Once they are there: those that were known already took no room. */
+static int check_room(struct store_txn *t, const struct suppression_importer *by)
+{
+    int64_t n = 0;
+
+    if (by->limit == 0 || uuid_is_nil(&by->tenant_id))
+        return 0;
+    int r = suppression_count_own(t, &by->tenant_id, by->limit + 1, &n);
+    return r == 0 && n > by->limit ? SUPPRESSION_FULL : r;
+}
+
 int suppression_import_apply(struct store_txn *t, const struct suppression_import *import,
-                             const struct uuid *tenant_id, struct str created_by, int64_t now,
+                             const struct suppression_importer *by,
                              struct suppression_import_result *ret_result)
 {
     struct store_bulk_row *rows = calloc(import->n + 1, sizeof *rows);
@@ -244,9 +255,11 @@ int suppression_import_apply(struct store_txn *t, const struct suppression_impor
         r = store_bulk_rows(t, rows, n);
     if (r == 0 && n)
         r = store_exec(t, import_sql, &changed,
-                       PARAMS(P_ID(tenant_id), P_INT(now), P_TEXT(created_by)));
-    if (r == 0 && changed && uuid_is_nil(tenant_id))
-        r = suppression_reach_bulk(t, now);
+                       PARAMS(P_ID(&by->tenant_id), P_INT(by->now), P_TEXT(by->created_by)));
+    if (r == 0 && changed && uuid_is_nil(&by->tenant_id))
+        r = suppression_reach_bulk(t, by->now);
+    if (r == 0 && changed)
+        r = check_room(t, by);
     free(rows);
     free(sorted);
     if (r == 0)

@@ -53,12 +53,20 @@ struct suppression_import_result {
     int64_t duplicates; /* an address and reason named again; what lasts longest counts */
 };
 
+/* Whose list it becomes. */
+struct suppression_importer {
+    struct uuid tenant_id; /* nil: the whole installation's */
+    int64_t limit;         /* entries that the tenant may then have of its own; 0: any number */
+    struct str created_by;
+    int64_t now;
+};
+
 /*
- * Writes all of it for a tenant (nil: the whole installation), in a constant number of statements.
- * Returns 0; FAULT_INTERNAL where there were mistakes; or another fault.
+ * Writes all of it, in a constant number of statements. Returns 0; SUPPRESSION_FULL, upon which the
+ * job must return; FAULT_INTERNAL where there were mistakes; or another fault.
  */
 int suppression_import_apply(struct store_txn *t, const struct suppression_import *import,
-                             const struct uuid *tenant_id, struct str created_by, int64_t now,
+                             const struct suppression_importer *by,
                              struct suppression_import_result *ret_result);
 
 /* The line of names, and one entry as a line; both end with CR LF. Failure is the buffer's. */

@@ -12,6 +12,7 @@ struct work {
     unsigned reasons;
     struct suppression_query query;
     const struct uuid *tenant;
+    int64_t limit; /* of an import */
     struct str addresses[SUPPRESSION_FIND_MAX + 1];
     struct suppression_hit hits[SUPPRESSION_FIND_MAX];
     struct suppression *items;
@@ -57,8 +58,9 @@ static int reap_job(struct store_txn *t, void *arg)
 static int import_job(struct store_txn *t, void *arg)
 {
     struct work *w = arg;
+    struct suppression_importer by = {*w->tenant, w->limit, STR("ann"), NOW};
 
-    return suppression_import_apply(t, w->import, w->tenant, STR("ann"), NOW, &w->result);
+    return suppression_import_apply(t, w->import, &by, &w->result);
 }
 
 static int add(struct scene *f, const struct uuid *tenant, const char *address,
@@ -596,6 +598,50 @@ static void test_import_without_names(void **state)
     suppression_import_free(w.import);
 }
 
+struct counting {
+    const struct uuid *tenant;
+    int64_t max, *n;
+};
+
+static int count_job(struct store_txn *t, void *arg)
+{
+    const struct counting *c = arg;
+
+    return suppression_count_own(t, c->tenant, c->max, c->n);
+}
+
+static int import_into(struct scene *f, const struct uuid *tenant, const char *file, int64_t limit)
+{
+    struct work w = {.tenant = tenant, .limit = limit, .import = read_file(str_of(file), 100)};
+    int r = store_write(f->node.store, import_job, &w);
+
+    suppression_import_free(w.import);
+    return r;
+}
+
+/* What is there in the end counts; nothing is taken of what would be too much. */
+static void test_import_into_full_list(void **state)
+{
+    struct scene *f = *state;
+    int64_t n = 0;
+
+    assert_done(import_into(f, &f->other, "o@x.org\n", 3));
+    assert_done(import_into(f, &f->tenant, "a@x.org\nb@x.org\n", 3));
+    assert_int_equal(import_into(f, &f->tenant, "c@x.org\nd@x.org\n", 3), SUPPRESSION_FULL);
+    assert_int_equal(scene_number(f, "SELECT count(*) FROM suppressions"), 3);
+    assert_done(import_into(f, &f->tenant, "a@x.org\nb@x.org\nc@x.org\n", 3));
+    assert_done(import_into(f, &f->tenant, "a@x.org\n", 2)); /* nothing is new */
+    assert_int_equal(import_into(f, &f->tenant, "a@x.org,bounce\n", 3), SUPPRESSION_FULL);
+    assert_done(import_into(f, &everywhere, "a@x.org\nb@x.org\nc@x.org\nd@x.org\n", 3));
+    assert_done(import_into(f, &f->tenant, "d@x.org\n", 0));
+    struct counting c = {&f->tenant, 10, &n};
+    assert_done(store_read(f->node.store, count_job, &c));
+    assert_int_equal(n, 4);
+    c.max = 3;
+    assert_done(store_read(f->node.store, count_job, &c));
+    assert_int_equal(n, 3);
+}
+
 /* One mistake, and nothing is done; each is told with its line. */
 static void test_import_mistakes(void **state)
 {
@@ -718,6 +764,7 @@ int main(void)
         SCENE_BOTH(test_find),
         SCENE_BOTH(test_import),
         SCENE_BOTH(test_import_without_names),
+        SCENE_BOTH(test_import_into_full_list),
         SCENE_BOTH(test_import_mistakes),
         SCENE_BOTH(test_export),
         cmocka_unit_test(test_import_limits),

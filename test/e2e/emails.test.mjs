@@ -209,6 +209,24 @@ forEachStore((store) => {
         });
     });
 
+    test('of one tenant so much may wait, and no more', async () => {
+        const env = { EMAIL_TRANSPORT: 'smtp', SMTP_URL: 'smtp://127.0.0.1:9', EMAIL_FROM: 'mail@acme.example', EMAIL_WAITING_LIMIT: '3' };
+        await withSender(store, env, async ({ installation, server, token, other }) => {
+            const first = expect(await send(server, token, { idempotencyKey: 'k' }), 202);
+            for (let i = 0; i < 2; i++) expect(await send(server, token), 202);
+            const full = await send(server, token, { idempotencyKey: 'l' });
+            assert.match(expect(full, 429, 'outbox_full').detail, /^3 messages .*EMAIL_WAITING_LIMIT/);
+            assert.equal(full.headers['retry-after'], '30');
+            // What was taken is known; mail of security and others' mail have room of their own.
+            assert.equal(expect(await send(server, token, { idempotencyKey: 'k' }), 202).id, first.id);
+            expect(await send(server, token, { purpose: 'security' }), 202);
+            expect(await send(server, other), 202);
+            assert.equal(await count(installation, 'email_logs'), 5);
+            await sql(installation, 'DELETE FROM email_outbox');
+            await waitFor('room again', async () => (await send(server, token)).status === 202);
+        });
+    });
+
     test('without a transport nothing is taken', async () => {
         await withSender(store, { EMAIL_TRANSPORT: 'none' }, async ({ installation, server, token }) => {
             expect(await send(server, token), 503, 'mail_off');

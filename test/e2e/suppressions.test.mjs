@@ -7,8 +7,8 @@ import { allItems, expect, people, signIn, small, sql, sqlId } from './support.m
 
 const base = '/v1/email-monitoring/suppressions';
 
-async function withPeople(store, use) {
-    await withInstallation({ store, env: small }, async (installation) => {
+async function withPeople(store, use, env = {}) {
+    await withInstallation({ store, env: { ...small, ...env } }, async (installation) => {
         const everyone = await people(installation);
         const server = await installation.start();
         const grants = await signIn(server, everyone);
@@ -117,6 +117,21 @@ forEachStore((store) => {
             assert.equal(expect(await call(tokens.admin, 'DELETE', `${remove('a@example.net')}&reason=x`), 400).field, 'reason');
             expect(await call(tokens.member, 'POST', '', { address: 'a@example.net' }), 403, 'forbidden');
         });
+    });
+
+    test('a tenant has so many of its own, and no more', async () => {
+        await withPeople(store, async ({ admin, tokens, call, list, send }) => {
+            expect(await send(tokens.admin, 'a@example.net\r\nb@example.net\r\n'), 200);
+            assert.match(expect(await send(tokens.admin, 'c@example.net\r\nd@example.net\r\n'), 409, 'list_full').detail, /^A tenant has 3 .*EMAIL_SUPPRESSION_LIMIT/);
+            assert.equal((await list(tokens.admin)).length, 2, 'nothing was taken');
+            expect(await call(tokens.admin, 'POST', '', { address: 'c@example.net' }), 201);
+            expect(await call(tokens.admin, 'POST', '', { address: 'd@example.net' }), 409, 'list_full');
+            expect(await call(tokens.operator, 'POST', '', { address: 'd@example.net', tenantId: admin.tenantId }), 409, 'list_full');
+            expect(await call(tokens.operator, 'POST', '', { address: 'd@example.net', scope: 'installation' }), 201);
+            expect(await call(tokens.stranger, 'POST', '', { address: 'd@example.net' }), 201);
+            expect(await call(tokens.admin, 'DELETE', remove('a@example.net')), 204);
+            expect(await call(tokens.admin, 'POST', '', { address: 'd@example.net' }), 201);
+        }, { EMAIL_SUPPRESSION_LIMIT: '3' });
     });
 
     test('an operator speaks for one tenant or for all', async () => {
