@@ -343,8 +343,8 @@ static void check_keys(struct reader *r, const struct table *t, const struct yam
     }
 }
 
-static void check_database(struct reader *r, const struct yaml_tree *map,
-                           const struct conf_environment *e)
+static void check_values(struct reader *r, const struct yaml_tree *map,
+                         const struct conf_environment *e)
 {
     const struct yaml_tree *node = given(map, "database.url");
     struct str url = str_of(e->database.url);
@@ -354,6 +354,9 @@ static void check_database(struct reader *r, const struct yaml_tree *map,
         report(r, node->line, "database.url", "is neither postgresql://… nor sqlite:PATH");
     if (e->verify.token && !e->verify.url)
         report(r, given(map, "verify.token")->line, "verify.token", "verify.url is missing");
+    if (e->verify.login_url && !e->verify.login_email)
+        report(r, given(map, "verify.login_url")->line, "verify.login_url",
+               "verify.login_email is missing");
 }
 
 static void read_environment(struct reader *r, const struct yaml_tree *map, const char *wanted,
@@ -372,7 +375,7 @@ static void read_environment(struct reader *r, const struct yaml_tree *map, cons
     read_group(r, &t, map, "", ret);
     if (map->kind == YAML_TREE_MAP) {
         check_keys(r, &t, map, ret);
-        check_database(r, map, ret);
+        check_values(r, map, ret);
     }
 }
 

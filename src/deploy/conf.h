@@ -67,7 +67,7 @@ struct conf_environment {
         struct conf_commands before_migrations, after_rollout, after_rollback;
     } hooks;
     struct {
-        const char *url, *token, *http_url, *cors_origin, *login_email;
+        const char *url, *token, *http_url, *cors_origin, *login_url, *login_email;
     } verify;
     struct conf_words notify; /* names of routes, which exist */
 };

@@ -129,9 +129,11 @@ const struct conf_field conf_environment_fields[] = {
     TEXT("verify.token", verify.token, CONF_SECRET, 0, NULL, "A token for it."),
     URL("verify.http_url", verify.http_url, 0, "Must redirect to https."),
     TEXT("verify.cors_origin", verify.cors_origin, 0, 0, NULL,
-         "The origin that verify.url has to allow, and no other."),
+         "The origin that health.url has to allow, and no other."),
+    URL("verify.login_url", verify.login_url, 0,
+        "Takes `{email,password}`: the 6th wrong password in a minute must be answered with 429."),
     TEXT("verify.login_email", verify.login_email, 0, 0, NULL,
-         "An account whose 6th wrong password in a minute must be answered with 429."),
+         "The address for it; an account of its own, or of nobody."),
 
     WORDS("notify", notify, 0, 0, "Names under `notify` that hear of start, success and rollback."),
 };

@@ -156,6 +156,8 @@ static const struct {
      "h.yml:5: environments.prod.hooks.after_rollout: is to be a list of words\n"},
     {COMPOSE "    verify: {token: x}\n",
      "h.yml:5: environments.prod.verify.token: verify.url is missing\n"},
+    {COMPOSE "    verify: {login_url: 'https://x.example/login'}\n",
+     "h.yml:5: environments.prod.verify.login_url: verify.login_email is missing\n"},
     {COMPOSE "    notify: [nobody]\n",
      "h.yml:2: environments.prod.notify: there is no route nobody under notify\n"},
     {COMPOSE "notify:\n  a: {slack: https://s.example, email: [x@y.example]}\n",
