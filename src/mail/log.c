@@ -18,7 +18,7 @@ enum { FEW_ROWS = 3 };
 /*
  * A page behind an index of (column, id), and no other: a planner that is told of equality may as
  * well go through the log by id, which for what is rare, such as a state that no row is in, means
- * all of it. So the column is part of the order, and what is compared is the pair.
+ * all of it. So the column, or both, are part of the order and of what is compared.
  */
 #define PAGE_OF(column, value)                                                                     \
     "(l." column ", l.id) < (" value ", $1) AND (l." column ", l.id) >= (" value ", $2)"
@@ -28,9 +28,8 @@ static const char list_sql[] = SELECT_ENTRIES "l.id < $1 AND l.id >= $2" LAST(""
 static const char list_state_sql[] = SELECT_ENTRIES PAGE_OF("state", "$4") LAST("l.state DESC, ");
 static const char list_tenant_sql[] =
     SELECT_ENTRIES PAGE_OF("tenant_id", "$4") LAST("l.tenant_id DESC, ");
-/* A list of one, so that the tenant stays in the order. */
-static const char list_tenant_state_sql[] = SELECT_ENTRIES
-    "l.tenant_id IN ($4, $4) AND " PAGE_OF("state", "$5") LAST("l.tenant_id DESC, l.state DESC, ");
+static const char list_tenant_state_sql[] =
+    SELECT_ENTRIES PAGE_OF("tenant_id, l.state", "$4, $5") LAST("l.tenant_id DESC, l.state DESC, ");
 static const char list_recipient_sql[] = SELECT_ENTRIES PAGE_OF(
     "recipient", "$4") " AND ($5 = '' OR l.state = $5)"
                        " AND ($6 = 1 OR l.tenant_id = $7)" LAST("l.recipient DESC, ");
@@ -219,35 +218,45 @@ static struct uuid upper_bound(const struct mail_log_query *q)
                                                                                        : q->before;
 }
 
-/* The statement for these filters, and its parameters from $4 on. */
-static const char *choose(const struct mail_log_query *q, struct store_param *params, size_t *n)
+/* The statement for these filters; adds its parameters from $4 on. */
+static const char *choose(const struct mail_log_query *q, struct mail_log_statement *s)
 {
     struct store_param state = P_TEXT(mail_state_name(q->state));
 
     if (q->recipient.n) {
-        params[(*n)++] = P_TEXT(q->recipient);
-        params[(*n)++] = state;
-        params[(*n)++] = P_ANY(q->tenant);
-        params[(*n)++] = P_TENANT(q->tenant);
+        s->params[s->n++] = P_TEXT(q->recipient);
+        s->params[s->n++] = state;
+        s->params[s->n++] = P_ANY(q->tenant);
+        s->params[s->n++] = P_TENANT(q->tenant);
         return list_recipient_sql;
     }
     if (q->tenant)
-        params[(*n)++] = P_ID(q->tenant);
+        s->params[s->n++] = P_ID(q->tenant);
     if (q->state == MAIL_NO_STATE)
         return q->tenant ? list_tenant_sql : list_sql;
-    params[(*n)++] = state;
+    s->params[s->n++] = state;
     return q->tenant ? list_tenant_state_sql : list_state_sql;
+}
+
+void mail_log_statement(const struct mail_log_query *query, struct mail_log_statement *ret)
+{
+    ret->below = upper_bound(query);
+    ret->from = mail_log_id_from(query->since);
+    ret->params[0] = P_ID(&ret->below);
+    ret->params[1] = P_ID(&ret->from);
+    ret->params[2] = P_INT((int64_t)query->limit);
+    ret->n = 3;
+    ret->sql = choose(query, ret);
 }
 
 int mail_log_list(struct store_txn *t, struct arena *a, const struct mail_log_query *query,
                   struct mail_log_entry **ret_items, size_t *ret_n)
 {
     _cleanup_rows_ struct store_rows *rows = NULL;
-    struct uuid below = upper_bound(query), from = mail_log_id_from(query->since);
-    struct store_param params[7] = {P_ID(&below), P_ID(&from), P_INT((int64_t)query->limit)};
-    size_t n = 3;
-    const char *sql = choose(query, params, &n);
-    int r = store_query(t, sql, &rows, params, n);
+    struct mail_log_statement s;
+
+    mail_log_statement(query, &s);
+    int r = store_query(t, s.sql, &rows, s.params, s.n);
 
     return r ? r : mail_log_read(rows, a, query->limit, ret_items, ret_n);
 }

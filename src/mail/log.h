@@ -73,6 +73,15 @@ struct mail_log_query {
 int mail_log_list(struct store_txn *t, struct arena *a, const struct mail_log_query *query,
                   struct mail_log_entry **ret_items, size_t *ret_n);
 
+/* The statement that mail_log_list runs, for who explains it. */
+struct mail_log_statement {
+    const char *sql;
+    struct store_param params[7];
+    size_t n;
+    struct uuid below, from; /* what the first two point to */
+};
+void mail_log_statement(const struct mail_log_query *query, struct mail_log_statement *ret);
+
 /* One row. Returns 0, MAIL_LOG_UNKNOWN or a fault. */
 int mail_log_find(struct store_txn *t, struct arena *a, const struct uuid *tenant,
                   const struct uuid *id, struct mail_log_entry *ret_entry);

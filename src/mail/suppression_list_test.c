@@ -1,7 +1,7 @@
 /* A page of the list: in order and without a gap, and no more is read than it holds. */
 #include "mail/suppression_list.h"
 
-#include "mail/fixture.h"
+#include "mail/plan_fixture.h"
 
 enum { PAGE = 20, OTHERS = 3000, OWN = 60, SEARCHES = 3 };
 
@@ -50,7 +50,7 @@ struct reading {
     struct suppression *items;
     size_t n;
     const char *const *searches; /* that SQLite is to make, in their order */
-    int64_t made, rows;          /* searches; rows that PostgreSQL reads */
+    int64_t made;
 };
 
 static int list_job(struct store_txn *t, void *arg)
@@ -103,70 +103,17 @@ static void test_pages(void **state)
     assert_int_equal(count(f, NULL, SUPPRESSION_MANUAL), OWN * 3);
 }
 
-/* The number behind a word of a line; 0 where it is not there. */
-static int64_t number_behind(struct str line, const char *word)
-{
-    size_t at = 0;
-    uint64_t n = 0;
-
-    while (at < line.n && !str_has_prefix((struct str){line.p + at, line.n - at}, str_of(word)))
-        at++;
-    for (at += strlen(word); at < line.n && line.p[at] >= '0' && line.p[at] <= '9'; at++)
-        n = n * 10 + (uint64_t)(line.p[at] - '0');
-    return (int64_t)n;
-}
-
-static bool holds(struct str line, const char *word)
-{
-    return memmem(line.p, line.n, word, strlen(word)) != NULL;
-}
-
-/* "Index Scan using ... (actual rows=20 loops=1)", then perhaps "Rows Removed by Filter: 2". */
-static void take_postgres(struct reading *r, struct str line, int64_t *loops)
-{
-    if (holds(line, "Scan using ") || holds(line, "Scan on suppression")) {
-        *loops = number_behind(line, "loops=");
-        r->rows += number_behind(line, "actual rows=") * *loops;
-    } else if (holds(line, "Rows Removed by ")) {
-        r->rows += number_behind(line, ": ") * *loops;
-    }
-}
-
 /* Each table is searched by the index that it should be, and none is read from end to end. */
-static void take_sqlite(struct reading *r, struct str line)
+static void take_search(void *context, struct str line)
 {
-    if (!holds(line, "SEARCH ") && !holds(line, "SCAN "))
-        return;
-    if (holds(line, "SCAN of_tenant") || holds(line, "SCAN of_all"))
+    struct reading *r = context;
+
+    if (str_has_prefix(line, STR("SCAN of_tenant")) || str_has_prefix(line, STR("SCAN of_all")))
         return;
     assert_true(r->made < SEARCHES && r->searches[r->made]);
-    if (!holds(line, r->searches[r->made]))
+    if (!memmem(line.p, line.n, r->searches[r->made], strlen(r->searches[r->made])))
         fail_msg("%.*s: not %s", STR_ARG(line), r->searches[r->made]);
     r->made++;
-}
-
-static int explain_job(struct store_txn *t, void *arg)
-{
-    _cleanup_rows_ struct store_rows *rows = NULL;
-    struct reading *r = arg;
-    struct suppression_statement s = suppression_statement(&r->query);
-    bool postgres = r->f->base->postgres;
-    const char *text = arena_printf(
-        &r->f->a, "%s %s",
-        postgres ? "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)" : "EXPLAIN QUERY PLAN",
-        s.sql);
-    int64_t loops = 1;
-
-    r->made = r->rows = 0;
-    int result = text ? store_query(t, text, &rows, s.params, s.n) : FAULT_MEMORY;
-    while (result == 0 && (result = store_rows_next(rows)) == 1) {
-        if (postgres)
-            take_postgres(r, store_col_text(rows, 0), &loops);
-        else
-            take_sqlite(r, store_col_text(rows, 3));
-        result = 0;
-    }
-    return result;
 }
 
 #define BY_KEY "USING INDEX sqlite_autoindex_suppressions_1 ((address,tenant_id"
@@ -213,43 +160,31 @@ static void read_plans(struct scene *f)
                                       .after = depths[i % 3],
                                       .limit = PAGE},
                             .searches = plans[k].searches};
-        assert_done(store_read(f->node.store, explain_job, &r));
-        if (r.rows > SEARCHES * PAGE + 5)
-            fail_msg("plan %zu, depth %zu: %lld rows are read", k, i % 3, (long long)r.rows);
+        struct suppression_statement s = suppression_statement(&r.query);
+        struct plan plan = {.search = take_search, .context = &r};
+        plan_explain(f, s.sql, s.params, s.n, &plan);
+        if (plan.rows > SEARCHES * PAGE + 5)
+            fail_msg("plan %zu, depth %zu: %lld rows are read", k, i % 3, (long long)plan.rows);
         if (!f->base->postgres)
             assert_true(r.made == SEARCHES || !plans[k].searches[r.made]);
         else if (i % 3 == 0 && plans[k].reason != SUPPRESSION_PROVIDER)
-            assert_true(r.rows >= PAGE);
+            assert_true(plan.rows >= PAGE);
     }
-}
-
-/* Statistics are to be taken when the test says, not half-way through what it fills in. */
-static void hold_statistics(const struct scene *f, const char *table)
-{
-    char sql[200];
-
-    snprintf(sql, sizeof sql, "ALTER TABLE %s.%s SET (autovacuum_enabled = off)", f->base->schema,
-             table);
-    fixture_admin(sql);
 }
 
 /* Whether the planner knows how much there is or not. */
 static void test_plans(void **state)
 {
     struct scene *f = *state;
-    char sql[200];
 
-    if (f->base->postgres) {
-        hold_statistics(f, "suppressions");
-        hold_statistics(f, "suppression_tenants");
-    }
+    plan_hold_statistics(f, "suppressions");
+    plan_hold_statistics(f, "suppression_tenants");
     fill_all(f, OTHERS);
     read_plans(f);
     if (!f->base->postgres)
         return;
-    snprintf(sql, sizeof sql, "ANALYZE %s.suppressions, %s.suppression_tenants", f->base->schema,
-             f->base->schema);
-    fixture_admin(sql);
+    plan_take_statistics(f, "suppressions");
+    plan_take_statistics(f, "suppression_tenants");
     read_plans(f);
 }
 
