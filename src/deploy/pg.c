@@ -13,6 +13,8 @@ struct pg {
     PGconn *connection;
     PGresult *refused; /* the last answer that was an error */
     const atomic_int *cancel;
+    void (*wait)(void *context);
+    void *wait_context;
     void (*notice)(void *context, const char *message);
     void *notice_context;
 };
@@ -33,12 +35,13 @@ static int say(int outcome, const char *text)
     return outcome;
 }
 
-/* Waits for the socket. Returns whether it is ready, or a look at the flag is due. */
+/* Waits until the socket is ready, or a look at the flag is due. */
 static void await_socket(const struct pg *c, bool writing)
 {
-    struct pollfd fd = {PQsocket(c->connection), (short)(writing ? POLLOUT : POLLIN), 0};
+    struct pollfd fd = {PQsocket(c->connection), (short)(writing ? POLLOUT | POLLIN : POLLIN), 0};
 
-    poll(&fd, 1, LOOK_MS);
+    if (poll(&fd, 1, LOOK_MS) == 0 && c->wait)
+        c->wait(c->wait_context);
 }
 
 static int connect_in_time(struct pg *c, int64_t deadline)
@@ -94,6 +97,8 @@ int pg_open(const struct pg_options *o, struct pg **ret)
     if (!c)
         return fault_set(FAULT_MEMORY, "no memory for a connection");
     c->cancel = o->cancel;
+    c->wait = o->wait;
+    c->wait_context = o->wait_context;
     c->connection = PQconnectStartParams(keys, values, 1);
     if (!c->connection || PQstatus(c->connection) == CONNECTION_BAD) {
         int result = c->connection ? say(PG_UNREACHABLE, PQerrorMessage(c->connection))

@@ -24,6 +24,10 @@ struct pg_options {
     int64_t statement_ms;     /* statement_timeout; 0: none */
     int64_t lock_ms;          /* lock_timeout; 0: none */
     const atomic_int *cancel; /* a statement is cancelled once this is not 0; NULL: never */
+    /* Called each 100 ms or so while a statement runs, such as to look at what it waits for over
+     * another connection; NULL: nothing. */
+    void (*wait)(void *context);
+    void *wait_context;
 };
 
 /* Outcomes. fault_message() says more, without a password. */
