@@ -32,7 +32,7 @@ enum { CONFIG_LIST_MAX = 64 };
 
 struct config {
     int64_t env; /* enum config_env */
-    char *database_url;
+    char *database_url, *product_database_url;
     int64_t database_pool_size;
     char *listen_address;
     int64_t port;

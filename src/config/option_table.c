@@ -30,6 +30,9 @@ const struct option config_options[] = {
            "What this installation is. Production refuses to start insecurely."),
     TEXT("DATABASE_URL", database_url, "sqlite:data/holdfast.db", OPTION_SECRET,
          "sqlite:PATH or postgresql://…; in production with sslmode=verify-full or verify-ca."),
+    TEXT("PRODUCT_DATABASE_URL", product_database_url, "", OPTION_SECRET,
+         "The product's own database, which is migrated and backed up: postgresql://… or "
+         "sqlite:PATH; empty: DATABASE_URL."),
     NUMBER("DATABASE_POOL_SIZE", database_pool_size, "16", 1, 512, 0,
            "Connections to the database at most."),
     TEXT("LISTEN_ADDRESS", listen_address, "", 0,
