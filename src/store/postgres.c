@@ -159,7 +159,7 @@ static int pg_run(struct store *base, const struct store_call *call, int64_t *re
     int r = pg_group_run(s, &s->writing, call, &result);
 
     if (r == 0) {
-        *ret_changed = pg_changed(result);
+        *ret_changed = postgres_changed(result);
         PQclear(result);
     }
     return r;
@@ -222,7 +222,7 @@ const struct store_driver store_postgres = {
     .run = pg_run,
     .find = pg_find,
     .exec = pg_exec,
-    .query = pg_query,
+    .query = postgres_query,
     .script = pg_script_in,
     .lock = pg_lock,
     .wake = pg_wake,
@@ -232,7 +232,7 @@ const struct store_driver store_postgres = {
     .add = pg_add,
     .look_up = pg_look_up,
     .rows_next = pg_rows_next,
-    .rows_free = pg_rows_free,
+    .rows_free = postgres_rows_free,
     .col_is_null = pg_col_is_null,
     .col_int = pg_col_int,
     .col_bytes = pg_col_bytes,

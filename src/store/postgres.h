@@ -168,13 +168,13 @@ struct timespec pg_timespec(int64_t ms);
 void pg_nap(int tries);
 
 /* The driver's functions on statements. */
-int64_t pg_changed(PGresult *result);
+int64_t postgres_changed(PGresult *result);
 int pg_find(struct store *s, const struct store_call *call, store_reader *reader, void *arg);
 int pg_begin(struct pg_txn *t);
 int pg_exec(struct store_txn *t, const struct store_call *call, int64_t *ret_changed);
-int pg_query(struct store_txn *t, const struct store_call *call, struct store_rows **ret);
+int postgres_query(struct store_txn *t, const struct store_call *call, struct store_rows **ret);
 int pg_rows_next(struct store_rows *rows);
-void pg_rows_free(struct store_rows *rows);
+void postgres_rows_free(struct store_rows *rows);
 bool pg_col_is_null(struct store_rows *rows, int column);
 int64_t pg_col_int(struct store_rows *rows, int column);
 struct str pg_col_bytes(struct store_rows *rows, int column, bool text);

@@ -31,7 +31,7 @@ static int run(struct pg_txn *t, const struct store_call *call, PGresult **ret)
 }
 
 /* Of a statement that changes nothing the count is "". */
-int64_t pg_changed(PGresult *result)
+int64_t postgres_changed(PGresult *result)
 {
     uint64_t changed;
     struct str count = str_of(PQcmdTuples(result));
@@ -46,12 +46,12 @@ int pg_exec(struct store_txn *t, const struct store_call *call, int64_t *ret_cha
 
     if (r != 0)
         return r;
-    *ret_changed = pg_changed(result);
+    *ret_changed = postgres_changed(result);
     PQclear(result);
     return 0;
 }
 
-int pg_query(struct store_txn *t, const struct store_call *call, struct store_rows **ret)
+int postgres_query(struct store_txn *t, const struct store_call *call, struct store_rows **ret)
 {
     struct pg_rows *rows = calloc(1, sizeof *rows);
 
@@ -105,7 +105,7 @@ int pg_rows_next(struct store_rows *base)
     return rows->row < PQntuples(rows->result);
 }
 
-void pg_rows_free(struct store_rows *base)
+void postgres_rows_free(struct store_rows *base)
 {
     struct pg_rows *rows = (struct pg_rows *)base;
 
