@@ -35,6 +35,13 @@ static void test_sha256(void **state)
     assert_hex(digest, sizeof digest, expected);
     assert_int_equal(sha256_parts(STR("a"), parts, 3, digest), 0);
     assert_hex(digest, sizeof digest, expected);
+    struct sha256_stream stream;
+    assert_int_equal(sha256_begin(&stream), 0);
+    assert_int_equal(sha256_add(&stream, STR("a")), 0);
+    assert_int_equal(sha256_add(&stream, STR("")), 0);
+    assert_int_equal(sha256_add(&stream, STR("bc")), 0);
+    assert_int_equal(sha256_end(&stream, digest), 0);
+    assert_hex(digest, sizeof digest, expected);
     assert_int_equal(sha256(STR(""), digest), 0);
     assert_hex(digest, sizeof digest,
                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");

@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 
+#include <assert.h>
 #include <openssl/sha.h>
 
 int sha256(struct str bytes, uint8_t ret_digest[SHA256_SIZE])
@@ -26,4 +27,31 @@ int sha256_parts(struct str prefix, const struct str *parts, size_t n,
     if (!ok || !SHA256_Final(ret_digest, &context))
         return fault_set(FAULT_CRYPTO, "SHA-256 failed");
     return 0;
+}
+
+static_assert(sizeof(SHA256_CTX) <= sizeof(struct sha256_stream), "the library's state has room");
+
+static SHA256_CTX *context_of(struct sha256_stream *s)
+{
+    return (SHA256_CTX *)s;
+}
+
+static int outcome(int done)
+{
+    return done ? 0 : fault_set(FAULT_CRYPTO, "SHA-256 failed");
+}
+
+int sha256_begin(struct sha256_stream *s)
+{
+    return outcome(SHA256_Init(context_of(s)));
+}
+
+int sha256_add(struct sha256_stream *s, struct str bytes)
+{
+    return outcome(SHA256_Update(context_of(s), bytes.p, bytes.n));
+}
+
+int sha256_end(struct sha256_stream *s, uint8_t ret_digest[SHA256_SIZE])
+{
+    return outcome(SHA256_Final(ret_digest, context_of(s)));
 }

@@ -16,4 +16,14 @@ int sha256(struct str bytes, uint8_t ret_digest[SHA256_SIZE]);
 int sha256_parts(struct str prefix, const struct str *parts, size_t n,
                  uint8_t ret_digest[SHA256_SIZE]);
 
+/* Bytes that come in pieces. Nothing of it is to be freed. */
+struct sha256_stream {
+    uint64_t room[16];
+};
+
+/* Each returns 0 or FAULT_CRYPTO. */
+int sha256_begin(struct sha256_stream *s);
+int sha256_add(struct sha256_stream *s, struct str bytes);
+int sha256_end(struct sha256_stream *s, uint8_t ret_digest[SHA256_SIZE]);
+
 #endif
