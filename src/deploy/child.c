@@ -293,6 +293,8 @@ static int serve(struct running *r)
     while (!r->over || r->out[0] >= 0 || r->err[0] >= 0) {
         if (!r->over)
             look_whether_to_end(r);
+        if (r->child->tick)
+            r->child->tick(r->child->context);
         result = attend(r);
         if (result)
             break;

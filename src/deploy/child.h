@@ -27,7 +27,8 @@ struct child {
     const char *directory;          /* where it runs; NULL: here */
     struct str input;               /* its standard input; empty: /dev/null */
     child_sink *out, *err;          /* NULL: dropped. err NULL, out given: both to out */
-    void *context;                  /* of both */
+    void (*tick)(void *context);    /* called each 100 ms at least while it runs; NULL: not */
+    void *context;                  /* of these three */
     int out_fd;                     /* where its standard output goes instead, if above 0 */
     int64_t timeout_ms;             /* until it is ended; 0: none */
     int64_t grace_ms;               /* between SIGTERM and SIGKILL; 0: 5 s */

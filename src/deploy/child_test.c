@@ -51,6 +51,21 @@ static void test_code_and_output(void **state)
     assert_int_equal(end.code, -1);
 }
 
+static void count_tick(void *context)
+{
+    ++*(int *)context;
+}
+
+/* Who watches is called although the program says nothing. */
+static void test_tick(void **state)
+{
+    int ticks = 0;
+    struct child c = {.argv = SHELL("sleep 0.35"), .tick = count_tick, .context = &ticks};
+
+    assert_int_equal(child_run(&c, NULL), 0);
+    assert_true(ticks >= 3);
+}
+
 static void test_missing(void **state)
 {
     struct child_end end;
@@ -199,11 +214,17 @@ static void test_into_buf_leaves_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_code_and_output), cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_environment),     cmocka_unit_test(test_input),
-        cmocka_unit_test(test_a_sink_ends_it),  cmocka_unit_test(test_timeout),
-        cmocka_unit_test(test_cancel),          cmocka_unit_test(test_what_it_leaves_behind_ends),
-        cmocka_unit_test(test_dies_with_us),    cmocka_unit_test(test_into_buf_leaves_out),
+        cmocka_unit_test(test_code_and_output),
+        cmocka_unit_test(test_tick),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_input),
+        cmocka_unit_test(test_a_sink_ends_it),
+        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_what_it_leaves_behind_ends),
+        cmocka_unit_test(test_dies_with_us),
+        cmocka_unit_test(test_into_buf_leaves_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
