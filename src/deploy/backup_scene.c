@@ -52,11 +52,26 @@ int scene_new(void **state)
     return 0;
 }
 
+/* What restores set aside. */
+static void drop_others(struct scene *s)
+{
+    struct pg_rows *rows _cleanup_pg_rows_ = NULL;
+
+    if (!s->p->pg || pg_query(s->p->pg,
+                              "SELECT format('DROP DATABASE %I', datname) FROM pg_database WHERE"
+                              " starts_with(datname, current_database() || '_failed_')",
+                              NULL, 0, &rows))
+        return;
+    for (int i = 0; i < pg_rows_count(rows); i++)
+        product_admin(pg_text(rows, i, 0));
+}
+
 int scene_release(void **state)
 {
     struct scene *s = *state;
     char command[96];
 
+    drop_others(s);
     snprintf(command, sizeof command, "rm -rf '%s'", s->directory);
     assert_int_equal(system(command), 0);
     product_release((void **)&s->p);
@@ -94,6 +109,16 @@ int64_t scene_databases(struct scene *s, const char *pattern)
                                              "SELECT count(*) FROM pg_database WHERE datname LIKE"
                                              " '%s'",
                                              pattern));
+}
+
+void scene_reconnect(struct scene *s)
+{
+    struct pg_options options = {.url = s->p->url, .name = "test"};
+
+    pg_close(s->p->pg);
+    s->p->pg = NULL;
+    if (pg_open(&options, &s->p->pg))
+        fail_msg("%s", fault_message());
 }
 
 bool scene_said(const struct scene *s, const char *text)

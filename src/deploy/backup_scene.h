@@ -30,6 +30,9 @@ int scene_files(struct scene *s, const char *suffix);
 /* How many databases the server has whose names are like pattern. */
 int64_t scene_databases(struct scene *s, const char *pattern);
 
+/* Connects to the product's database anew: a swap ends the connection. */
+void scene_reconnect(struct scene *s);
+
 bool scene_said(const struct scene *s, const char *text);
 
 #define SCENE_TEST(function) cmocka_unit_test_setup_teardown(function, scene_new, scene_release)
