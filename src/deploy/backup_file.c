@@ -125,19 +125,13 @@ static int put(int directory_fd, const char *name, struct str content)
     return r;
 }
 
-/* The manifest comes first: with the file's own name the backup is there, and whole. */
-int backup_file_finish(struct backup_file *f, struct str manifest)
+int backup_file_keep(struct backup_file *f)
 {
-    path_text partial, beside;
-    int r;
+    path_text partial;
 
     with(partial, f->name, PARTIAL);
-    with(beside, f->name, MANIFEST);
     if (fsync(f->fd))
         return fail("write", partial);
-    r = put(f->directory_fd, beside, manifest);
-    if (r)
-        return r;
     if (fsync(f->directory_fd) || renameat(f->directory_fd, partial, f->directory_fd, f->name))
         return fail("rename", partial);
     if (fsync(f->directory_fd))
@@ -145,6 +139,15 @@ int backup_file_finish(struct backup_file *f, struct str manifest)
     close(f->fd);
     f->fd = -1;
     return 0;
+}
+
+/* The manifest comes first: with the file's own name the backup is there, and whole. */
+int backup_file_finish(struct backup_file *f, struct str manifest)
+{
+    path_text beside;
+    int r = put(f->directory_fd, with(beside, f->name, MANIFEST), manifest);
+
+    return r ? r : backup_file_keep(f);
 }
 
 static bool exists(int directory_fd, const char *name)
@@ -192,8 +195,26 @@ static bool remove_left(int directory_fd, const char *partial, const char *name)
     return left;
 }
 
+/* Whether the name ends as pattern does, in which 0 stands for a hexadecimal digit. */
+static bool ends_like(struct str name, const char *pattern)
+{
+    size_t n = strlen(pattern);
+
+    if (name.n <= n)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        char c = name.p[name.n - n + i];
+        if (pattern[i] == '0' ? hex_value(c) < 0 : c != pattern[i])
+            return false;
+    }
+    return true;
+}
+
 int backup_file_sweep(const char *directory)
 {
+    static const char *const ours[] = {"-00000000T000000Z-00000000.dump" PARTIAL,
+                                       "-00000000T000000Z-00000000.sqlite" PARTIAL,
+                                       "_failed_00000000" PARTIAL};
     DIR *d = opendir(directory);
     struct dirent *e;
     int n = 0;
@@ -201,7 +222,7 @@ int backup_file_sweep(const char *directory)
     while (d && (e = readdir(d))) {
         struct str name = str_of(e->d_name);
         path_text own;
-        if (!str_has_suffix(name, STR(PARTIAL)) || str_has_suffix(name, STR(MANIFEST PARTIAL)))
+        if (!ends_like(name, ours[0]) && !ends_like(name, ours[1]) && !ends_like(name, ours[2]))
             continue;
         snprintf(own, sizeof own, "%.*s", (int)(name.n - strlen(PARTIAL)), name.p);
         n += remove_left(dirfd(d), e->d_name, own);

@@ -30,6 +30,9 @@ int backup_file_begin(const char *directory, const char *name, struct backup_fil
  */
 int backup_file_finish(struct backup_file *f, struct str manifest);
 
+/* The same without a manifest, for a file that is kept and is no backup. */
+int backup_file_keep(struct backup_file *f);
+
 /* Closes it; one that was not finished is removed. Again: nothing. */
 void backup_file_end(struct backup_file *f);
 

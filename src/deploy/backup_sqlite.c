@@ -91,8 +91,7 @@ static int begin(sqlite3 *from, const char *path, struct arena *a, struct backup
     return 0;
 }
 
-/* The copy is one file, with no journal beside it. */
-static int copy_into(const struct backup_place *place, sqlite3 *from, const char *path)
+int backup_sqlite_copy_into(const struct backup_place *place, sqlite3 *from, const char *path)
 {
     sqlite3 *to;
     int r = backup_sqlite_open(path, SQLITE_OPEN_READWRITE, &to);
@@ -131,7 +130,7 @@ int backup_take_sqlite(const struct backup_place *place, struct backup_file *f, 
     if (r == 0)
         backup_say(place, "Copying %lld rows of %s", (long long)survey_rows(&m->survey), path);
     if (r == 0)
-        r = copy_into(place, from, into);
+        r = backup_sqlite_copy_into(place, from, into);
     sqlite3_close(from);
     return r;
 }

@@ -19,6 +19,9 @@ int backup_sqlite_failure(sqlite3 *db, const char *path);
  * BACKUP_CANCELLED; progress by bytes. */
 int backup_sqlite_copy(const struct backup_place *place, sqlite3 *from, sqlite3 *to);
 
+/* The same into an empty file, which is a database without a journal after it, and checked. */
+int backup_sqlite_copy_into(const struct backup_place *place, sqlite3 *from, const char *path);
+
 /* PRAGMA integrity_check. Returns 0, or BACKUP_DAMAGED with its first finding. */
 int backup_sqlite_check(sqlite3 *db, const char *path);
 

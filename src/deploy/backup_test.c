@@ -179,7 +179,7 @@ static void test_left_parts(void **state)
     pid_t child = fork();
 
     if (child == 0) {
-        if (backup_file_begin(s->directory, "x-dead.dump", &dead) == 0 &&
+        if (backup_file_begin(s->directory, "x-20260101T000000Z-0123abcd.dump", &dead) == 0 &&
             write(dead.fd, "half", 4) == 4)
             kill(getpid(), SIGKILL);
         _exit(1);
@@ -187,22 +187,28 @@ static void test_left_parts(void **state)
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
-    FILE *manifest = fopen(arena_printf(&s->a, "%s/x-dead.dump.json", s->directory), "w");
+    FILE *manifest =
+        fopen(arena_printf(&s->a, "%s/x-20260101T000000Z-0123abcd.dump.json", s->directory), "w");
     assert_non_null(manifest);
     fclose(manifest);
-    assert_int_equal(backup_file_begin(s->directory, "x-alive.dump", &alive), 0);
-    assert_int_equal(scene_files(s, ".partial"), 2);
+    assert_int_equal(backup_file_begin(s->directory, "y-20260101T000000Z-0123abcd.dump", &alive),
+                     0);
+    FILE *others = fopen(arena_printf(&s->a, "%s/others.dump.partial", s->directory), "w");
+    assert_non_null(others);
+    fclose(others);
+    assert_int_equal(scene_files(s, ".partial"), 3);
     scene_backup(s);
-    assert_int_equal(scene_files(s, "x-alive.dump.partial"), 1);
-    assert_int_equal(scene_files(s, ".partial"), 1);
-    assert_int_equal(scene_files(s, "x-dead.dump.json"), 0);
-    assert_int_equal(scene_files(s, ""), 3);
+    assert_int_equal(scene_files(s, "y-20260101T000000Z-0123abcd.dump.partial"), 1);
+    assert_int_equal(scene_files(s, "others.dump.partial"), 1);
+    assert_int_equal(scene_files(s, ".partial"), 2);
+    assert_int_equal(scene_files(s, "x-20260101T000000Z-0123abcd.dump.json"), 0);
+    assert_int_equal(scene_files(s, ""), 4);
     assert_int_equal(write(alive.fd, "whole", 5), 5);
     assert_int_equal(backup_file_finish(&alive, STR("{}")), 0);
     backup_file_end(&alive);
-    assert_int_equal(scene_files(s, "x-alive.dump"), 1);
+    assert_int_equal(scene_files(s, "y-20260101T000000Z-0123abcd.dump"), 1);
     assert_int_equal(backup_file_sweep(s->directory), 0);
-    assert_int_equal(scene_files(s, "x-alive.dump.json"), 1);
+    assert_int_equal(scene_files(s, "y-20260101T000000Z-0123abcd.dump.json"), 1);
 }
 
 static void test_cancelled(void **state)

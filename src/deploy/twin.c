@@ -33,6 +33,29 @@ int twin_open_server(const struct backup_place *place, const char *name, const a
     return twin_open(place, maintenance, name, cancel, ret);
 }
 
+static int say_holder(struct pg *server, const char *id8)
+{
+    struct pg_rows *rows _cleanup_pg_rows_ = NULL;
+    char sql[SQL_SIZE];
+    const char *params[] = {id8};
+
+    snprintf(sql, sizeof sql,
+             "SELECT application_name, coalesce(host(client_addr), 'the server itself'),"
+             " backend_start::timestamptz(0) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE"
+             " locktype = 'advisory' AND classid = %d AND objsubid = 2 AND granted AND"
+             " objid = " DIGITS("$1") "::bigint::oid",
+             LOCK_CLASS);
+    int r = backup_pg(pg_query(server, sql, params, 1, &rows), "the lock");
+    if (r)
+        return r;
+    if (pg_rows_count(rows))
+        fault_keep("%s, from %s, since %s", pg_text(rows, 0, 0), pg_text(rows, 0, 1),
+                   pg_text(rows, 0, 2));
+    else
+        fault_keep("somebody who has just ended");
+    return BACKUP_LOCKED;
+}
+
 int twin_lock(struct pg *server, const char *id8)
 {
     struct pg_rows *rows _cleanup_pg_rows_ = NULL;
@@ -53,8 +76,7 @@ int twin_lock(struct pg *server, const char *id8)
     if (pg_text(rows, 0, 0)[0] == 't')
         return 0;
     twin_unlock(server, id8);
-    fault_keep("somebody holds the lock %s", id8);
-    return BACKUP_LOCKED;
+    return say_holder(server, id8);
 }
 
 int twin_unlock(struct pg *server, const char *id8)
@@ -98,8 +120,10 @@ static int make_and_run(struct pg *server, const char *doing, const char *sql,
 /* Columns that only some versions have are taken by way of JSON. */
 static const char like_live[] =
     "SELECT format('CREATE DATABASE %I TEMPLATE template0 OWNER %I ENCODING %L LC_COLLATE %L"
-    " LC_CTYPE %L TABLESPACE %I', $2::text, pg_get_userbyid(datdba), pg_encoding_to_char(encoding),"
-    " datcollate, datctype, spcname) || CASE j ->> 'datlocprovider' WHEN 'c' THEN"
+    " LC_CTYPE %L', $2::text, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate,"
+    " datctype) || CASE spcname WHEN 'pg_default' THEN '' ELSE format(' TABLESPACE %I', spcname) "
+    "END"
+    " || CASE j ->> 'datlocprovider' WHEN 'c' THEN"
     " ' LOCALE_PROVIDER libc' WHEN 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L',"
     " coalesce(j ->> 'datlocale', j ->> 'daticulocale')) WHEN 'b' THEN"
     " format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %L', j ->> 'datlocale') ELSE '' END ||"
@@ -190,10 +214,10 @@ int twin_sweep(struct pg *server, size_t *ret_n)
     return r;
 }
 
-void twin_name(const char *database, const char *kind, const char *id8, char ret[TWIN_NAME_SIZE])
+void twin_failed_name(const char *database, const char *id8, char ret[TWIN_NAME_SIZE])
 {
-    size_t rest = strlen(kind) + strlen(id8) + 2;
+    size_t rest = strlen("_failed_") + strlen(id8);
     struct str base = str_cut(str_of(database), TWIN_NAME_MAX - rest);
 
-    snprintf(ret, TWIN_NAME_SIZE, "%.*s_%s_%s", STR_ARG(base), kind, id8);
+    snprintf(ret, TWIN_NAME_SIZE, "%.*s_failed_%s", STR_ARG(base), id8);
 }

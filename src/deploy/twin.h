@@ -14,6 +14,7 @@
 
 enum { TWIN_NAME_MAX = 63, TWIN_NAME_SIZE = TWIN_NAME_MAX + 1 };
 #define TWIN_SCRATCH "holdfast_scratch_"
+#define TWIN_RESTORE "holdfast_restore_"
 
 /* All return 0, BACKUP_FAILED, BACKUP_UNREACHABLE, BACKUP_CANCELLED or a fault unless they say
  * otherwise. */
@@ -26,7 +27,8 @@ int twin_open_server(const struct backup_place *place, const char *name, const a
 int twin_open(const struct backup_place *place, const char *database, const char *name,
               const atomic_int *cancel, struct pg **ret);
 
-/* Takes the lock of the digits. Returns BACKUP_LOCKED where somebody holds it. */
+/* Takes the lock of the digits. Returns BACKUP_LOCKED where somebody holds it: fault_message()
+ * names the connection. */
 int twin_lock(struct pg *server, const char *id8);
 int twin_unlock(struct pg *server, const char *id8);
 
@@ -49,12 +51,12 @@ int twin_drop(struct pg *server, const char *name);
 /* Drops scratch databases whose makers are dead. *ret_n counts them. */
 int twin_sweep(struct pg *server, size_t *ret_n);
 
-/* A statement with names put in by PostgreSQL's format(): %1$I, %2$L of the parameters. Runs what
- * format() gives. */
+/* Statements with names put in by PostgreSQL's format(): %1$I, %2$L. Several are one transaction.
+ */
 int twin_run(struct pg *server, const char *doing, const char *format, const char *const *names,
              int n);
 
-/* NAME_KIND_id8, the name cut so that it fits. */
-void twin_name(const char *database, const char *kind, const char *id8, char ret[TWIN_NAME_SIZE]);
+/* NAME_failed_id8, the name cut so that it fits. */
+void twin_failed_name(const char *database, const char *id8, char ret[TWIN_NAME_SIZE]);
 
 #endif
