@@ -173,6 +173,11 @@ int backup_open(const char *path, struct arena *a, struct backup *ret)
 
     if (!beside || !b.path)
         return FAULT_MEMORY;
+    if (access(beside, F_OK) && errno == ENOENT)
+        return fault_set(FAULT_IO,
+                         "there is no manifest %s: either there is no such backup, or it was moved "
+                         "without it",
+                         beside);
     int r = backup_file_read(beside, &json);
     if (r == 0)
         r = backup_manifest_read(buf_str(&json), a, &b.manifest);
@@ -194,8 +199,8 @@ static int compare(const struct backup *b, const char *digest, int64_t bytes)
         fault_keep("%s is cut short: it has %lld bytes of %lld", b->path, (long long)bytes,
                    (long long)m->bytes);
     else if (bytes > m->bytes)
-        fault_keep("%s has %lld bytes more than were written", b->path,
-                   (long long)(bytes - m->bytes));
+        fault_keep("%s is longer than it was written: %lld bytes instead of %lld", b->path,
+                   (long long)bytes, (long long)m->bytes);
     else if (strcmp(digest, m->sha256) != 0)
         fault_keep("%s was changed since it was written: its SHA-256 is %.16s..., and was %.16s...",
                    b->path, digest, m->sha256);

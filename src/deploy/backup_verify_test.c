@@ -126,13 +126,15 @@ static void test_damage(void **state)
     assert_int_equal(write(fd, "x", 1), 1);
     close(fd);
     assert_int_equal(verify(s, b.path), BACKUP_DAMAGED);
-    assert_non_null(strstr(fault_message(), "1 bytes more"));
+    assert_non_null(strstr(fault_message(), "is longer than it was written"));
     assert_int_equal(truncate(b.path, b.manifest.bytes / 2), 0);
     struct result quick = verify_with(s, (struct backup_verify){.path = b.path, .quick = true});
     assert_int_equal(quick.r, BACKUP_DAMAGED);
     assert_non_null(strstr(fault_message(), "is cut short"));
     assert_int_equal(unlink(b.path), 0);
     assert_int_equal(verify(s, b.path), FAULT_IO);
+    assert_int_equal(verify(s, "/no/such.dump"), FAULT_IO);
+    assert_non_null(strstr(fault_message(), "there is no manifest /no/such.dump.json"));
     assert_int_equal(scratches(s), 0);
 }
 

@@ -79,6 +79,7 @@ static int check_writes(struct restoring *r)
 
     if (!r->there)
         return 0;
+    backup_say(r->place, "Looking for what was written since the backup");
     product.admin_url = NULL; /* who owns the tables may read them */
     int result = twin_open(&product, r->live, "holdfast restore", r->place->cancel, &live);
     if (result == 0)
@@ -208,7 +209,10 @@ static int check(struct restoring *r)
 {
     struct backup *b = &r->report->backup;
     const char *text;
-    int major, fd, result = backup_check_file(r->place, b, &fd);
+    int major, fd;
+
+    backup_say(r->place, "Reading %s", r->options->path);
+    int result = backup_check_file(r->place, b, &fd);
 
     if (result)
         return result;

@@ -86,7 +86,7 @@ static int count_newer(struct looking *l, const char *relation, int64_t *ret)
 
 static void add_table(struct looking *l, struct writes_table t)
 {
-    if (t.then != t.now || t.newer != 0 || t.made || t.gone)
+    if (t.then != t.now || t.newer > 0 || t.made || t.gone)
         l->w->tables[l->w->n_tables++] = t;
 }
 

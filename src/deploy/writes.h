@@ -16,7 +16,8 @@
 struct writes_table {
     const char *name;
     int64_t then, now;
-    int64_t newer;   /* rows whose version may be younger than the backup; -1: not known */
+    int64_t newer;   /* rows whose version may be younger than the backup; -1: not known,
+                        which one of `others` says too */
     bool made, gone; /* the table was made, or dropped */
 };
 

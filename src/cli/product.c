@@ -1,0 +1,189 @@
+#include "cli/product.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { ARENA_MAX = 1 << 30, PROBLEMS_MAX = 64 * 1024, SHOW_EACH_MS = 100, LATER_MS = 2000 };
+
+static atomic_int cancelled;
+
+static void on_signal(int number)
+{
+    atomic_store(&cancelled, 1);
+}
+
+int product_settings(struct cli *cli)
+{
+    struct buf problems _cleanup_buf_ = buf_init(PROBLEMS_MAX);
+    struct config_source source = {.file = cli_value(cli, "config"), .environment = environ};
+    struct config *config;
+    int r = config_load(&source, &problems, &config);
+
+    if (r == CONFIG_INVALID) {
+        fprintf(stderr, "holdfast: the configuration is not right:\n%.*s",
+                STR_ARG(buf_str(&problems)));
+        return EXIT_USAGE;
+    }
+    if (r)
+        return cli_fault("cannot read the configuration", r);
+    config_publish(config);
+    return 0;
+}
+
+/* The lines are of the same kind on a terminal and in a log; amounts are for a terminal alone. */
+static void say(void *context, const char *line)
+{
+    struct product_command *c = context;
+
+    product_end_line(c);
+    fprintf(stderr, "%s\n", line);
+    c->line_began = clock_mono();
+}
+
+/* What is left is guessed once there is something to guess from. */
+static void amount(void *context, int64_t done, int64_t total)
+{
+    struct product_command *c = context;
+    int64_t now = clock_mono(), took = now - c->line_began;
+    struct arena a _cleanup_arena_ = arena_init(1 << 16);
+
+    if (!c->terminal || (now - c->shown_at < SHOW_EACH_MS && done != total))
+        return;
+    c->shown_at = now;
+    if (total <= 0)
+        fprintf(stderr, "\r  %s\033[K", product_size(&a, done));
+    else if (total < (1 << 20)) /* no bytes: tables */
+        fprintf(stderr, "\r  %lld of %lld\033[K", (long long)done, (long long)total);
+    else
+        fprintf(stderr, "\r  %3lld %%  %s of %s%s%s\033[K", (long long)(done * 100 / total),
+                product_size(&a, done), product_size(&a, total),
+                took > LATER_MS && done > 0 && done < total ? ", about " : "",
+                took > LATER_MS && done > 0 && done < total
+                    ? arena_printf(&a, "%s left", product_time(&a, took * (total - done) / done))
+                    : "");
+}
+
+void product_end_line(struct product_command *c)
+{
+    if (c->shown_at)
+        fprintf(stderr, "\r\033[K");
+    c->shown_at = 0;
+}
+
+static int take_url(struct product_command *c)
+{
+    const struct config *config = config_current();
+    const char *url =
+        *config->product_database_url ? config->product_database_url : config->database_url;
+    struct str s = str_of(url);
+
+    if (!str_has_prefix(s, STR("postgresql://")) && !str_has_prefix(s, STR("postgres://")) &&
+        (!backup_is_sqlite(url) || s.n == strlen("sqlite:")))
+        return cli_fail(EXIT_USAGE, "%s: begins with neither sqlite: nor postgresql://",
+                        *config->product_database_url ? "PRODUCT_DATABASE_URL" : "DATABASE_URL");
+    c->place.url = url;
+    return 0;
+}
+
+int product_open(struct cli *cli, struct product_command *ret)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    int exit_code = product_settings(cli);
+
+    if (exit_code)
+        return exit_code;
+    *ret = (struct product_command){.cli = cli, .a = arena_init(ARENA_MAX), .began = clock_mono()};
+    ret->quiet = cli_has(cli, "json");
+    ret->terminal = !ret->quiet && isatty(STDERR_FILENO);
+    ret->progress = (struct progress){.say = say, .amount = amount, .context = ret};
+    ret->place.progress = ret->quiet ? NULL : &ret->progress;
+    ret->place.cancel = &cancelled;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return take_url(ret);
+}
+
+void product_close(struct product_command *c)
+{
+    product_end_line(c);
+    arena_free(&c->a);
+}
+
+int product_fail(struct product_command *c, const char *doing, int result)
+{
+    static const enum cli_exit exits[] = {
+        [BACKUP_FAILED] = EXIT_FAILED,      [BACKUP_UNREACHABLE] = EXIT_UNREACHABLE,
+        [BACKUP_CANCELLED] = EXIT_FAILED,   [BACKUP_DAMAGED] = EXIT_FAILED,
+        [BACKUP_WRITTEN] = EXIT_FAILED,     [BACKUP_LOCKED] = EXIT_LOCKED,
+        [BACKUP_UNDONE] = EXIT_ROLLED_BACK, [BACKUP_STUCK] = EXIT_INCOMPLETE,
+    };
+
+    product_end_line(c);
+    return cli_fail(result > 0 ? exits[result] : EXIT_FAILED, "%s: %s", doing, fault_message());
+}
+
+const char *product_size(struct arena *a, int64_t bytes)
+{
+    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+    double n = (double)bytes;
+    int unit = 0;
+    const char *text;
+
+    while (n >= 1000 && unit < 4) {
+        n /= 1000;
+        unit++;
+    }
+    text = unit ? arena_printf(a, "%.1f %s", n, units[unit])
+                : arena_printf(a, "%lld %s", (long long)bytes, bytes == 1 ? "byte" : "bytes");
+    return text ? text : "?";
+}
+
+const char *product_number(struct arena *a, int64_t n)
+{
+    struct buf b _cleanup_buf_ = buf_init(64);
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%lld", (long long)n);
+
+    for (int i = 0; i < length; i++) {
+        if (i && digits[i - 1] != '-' && (length - i) % 3 == 0)
+            buf_add_char(&b, ',');
+        buf_add_char(&b, digits[i]);
+    }
+    const char *text = arena_str(a, buf_str(&b)).p;
+    return text ? text : "?";
+}
+
+const char *product_time(struct arena *a, int64_t ms)
+{
+    int64_t s = (ms + CLOCK_SECOND / 2) / CLOCK_SECOND;
+    const char *text;
+
+    if (ms < CLOCK_SECOND)
+        text = arena_printf(a, "%lld ms", (long long)ms);
+    else if (ms < CLOCK_MINUTE)
+        text = arena_printf(a, "%lld.%lld s", (long long)(ms / 1000), (long long)(ms % 1000 / 100));
+    else if (ms < CLOCK_HOUR)
+        text = arena_printf(a, "%lld min %lld s", (long long)(s / 60), (long long)(s % 60));
+    else
+        text =
+            arena_printf(a, "%lld h %lld min", (long long)(s / 3600), (long long)(s % 3600 / 60));
+    return text ? text : "?";
+}
+
+int product_confirm(struct product_command *c, const char *question)
+{
+    char answer[8];
+
+    if (cli_has(c->cli, "yes"))
+        return 0;
+    product_end_line(c);
+    fprintf(stderr, "%s [y/N] ", question);
+    fflush(stderr);
+    if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+        return 0;
+    return cli_fail(EXIT_FAILED, "nothing was changed; --yes answers for you");
+}
