@@ -13,7 +13,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { TRIES = 16, PIECE = 256 * 1024, DIGEST_TEXT = 65, SAY_EACH = 16 << 20 };
+enum { TRIES = 16, PIECE = 64 * 1024, DIGEST_TEXT = 65, SAY_EACH = 16 << 20 };
 #define PARTIAL ".partial"
 #define MANIFEST ".json"
 
@@ -302,7 +302,7 @@ static void show(const struct progress *p, int64_t done, int64_t total)
 static int add_all(struct sha256_stream *s, int fd, int64_t total, const struct progress *progress,
                    const atomic_int *cancel)
 {
-    static _Thread_local char piece[PIECE];
+    char piece[PIECE];
     int64_t done = 0;
     ssize_t n;
 

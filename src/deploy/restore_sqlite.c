@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PAGE = 1 << 16 };
+enum { PAGE = 1 << 15 };
 
 struct overwriting {
     struct restoring *r;
@@ -102,7 +102,7 @@ static bool is_own(int64_t at)
 /* Whether two files hold the same pages. */
 static int compare_pages(int a, int b, bool *ret_same)
 {
-    static _Thread_local char x[PAGE], y[PAGE];
+    char x[PAGE], y[PAGE];
     int64_t at = 0;
     ssize_t n = 0, m = 0;
     bool same = true;
