@@ -91,10 +91,18 @@ static int refuse(struct product_command *c, const struct restore_report *report
     return exit_code;
 }
 
+/* Behind the fence only its two ends are good ones. */
+static int on_stage(void *context, enum restore_stage stage)
+{
+    product_hold(stage >= RESTORE_FENCE && stage < RESTORE_DONE);
+    return 0;
+}
+
 static int restore(struct product_command *c)
 {
     struct buf out _cleanup_buf_ = buf_init(BACKUP_TEXT_MAX);
     struct restore options = {.path = c->cli->words[0],
+                              .on_stage = on_stage,
                               .accept_data_loss = cli_has(c->cli, "accept-data-loss")};
     struct restore_report report;
     struct backup b;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "deploy/product_url.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -9,11 +10,20 @@
 
 enum { ARENA_MAX = 1 << 30, PROBLEMS_MAX = 64 * 1024, SHOW_EACH_MS = 100, LATER_MS = 2000 };
 
-static atomic_int cancelled;
+static atomic_int cancelled, held;
 
+/* The second ends us at once, but for the moment in which that would leave things half done. */
 static void on_signal(int number)
 {
-    atomic_store(&cancelled, 1);
+    if (atomic_exchange(&cancelled, 1) == 0 || atomic_load(&held))
+        return;
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+void product_hold(bool hold)
+{
+    atomic_store(&held, hold);
 }
 
 int product_settings(struct cli *cli)
@@ -79,13 +89,17 @@ static int take_url(struct product_command *c)
     const struct config *config = config_current();
     const char *url =
         *config->product_database_url ? config->product_database_url : config->database_url;
-    struct str s = str_of(url);
+    const char *key = *config->product_database_url ? "PRODUCT_DATABASE_URL" : "DATABASE_URL";
+    struct product_url product;
 
-    if (!str_has_prefix(s, STR("postgresql://")) && !str_has_prefix(s, STR("postgres://")) &&
-        (!backup_is_sqlite(url) || s.n == strlen("sqlite:")))
-        return cli_fail(EXIT_USAGE, "%s: begins with neither sqlite: nor postgresql://",
-                        *config->product_database_url ? "PRODUCT_DATABASE_URL" : "DATABASE_URL");
     c->place.url = url;
+    if (backup_is_sqlite(url))
+        return url[strlen("sqlite:")] ? 0 : cli_fail(EXIT_USAGE, "%s: names no file", key);
+    if (!str_has_prefix(str_of(url), STR("postgres")))
+        return cli_fail(EXIT_USAGE, "%s: begins with neither sqlite: nor postgresql://", key);
+    if (product_url_read(&c->a, url, &product))
+        return cli_fail(EXIT_USAGE, "%s: %s", key, fault_message());
+    c->place.url = product.url;
     return 0;
 }
 
@@ -104,7 +118,10 @@ int product_open(struct cli *cli, struct product_command *ret)
     ret->place.cancel = &cancelled;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    return take_url(ret);
+    exit_code = take_url(ret);
+    if (exit_code)
+        product_close(ret);
+    return exit_code;
 }
 
 void product_close(struct product_command *c)

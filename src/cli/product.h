@@ -29,6 +29,9 @@ int product_settings(struct cli *cli);
 int product_open(struct cli *cli, struct product_command *ret);
 void product_close(struct product_command *c);
 
+/* Whether a second signal has to wait: it ends the command at once otherwise. */
+void product_hold(bool hold);
+
 /* The exit code for an outcome of deploy/backup.h or a fault, after saying what fault_message()
  * has. doing: what could not be done. */
 int product_fail(struct product_command *c, const char *doing, int result);

@@ -6,31 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { NAME_PART_MAX = 64 };
-
-void backup_say(const struct backup_place *place, const char *format, ...)
-{
-    char line[BACKUP_LINE_MAX];
-    va_list args;
-
-    if (!place->progress || !place->progress->say)
-        return;
-    va_start(args, format);
-    /* clang-tidy 14 does not see the va_start: NOLINTNEXTLINE(clang-analyzer-valist.*) */
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    place->progress->say(place->progress->context, line);
-}
-
-void backup_amount(const struct backup_place *place, int64_t done, int64_t total)
-{
-    if (place->progress && place->progress->amount)
-        place->progress->amount(place->progress->context, done, total);
-}
 
 int backup_pg(int result, const char *doing)
 {
@@ -118,7 +97,7 @@ static int finish(const struct backup_place *place, struct backup_file *f,
     struct buf json _cleanup_buf_ = buf_init(BACKUP_MANIFEST_MAX);
     int r;
 
-    backup_say(place, "Writing the backup to disk");
+    progress_say(place->progress, "Writing the backup to disk");
     r = backup_file_digest(f->fd, place->progress, place->cancel, m->sha256, &m->bytes);
     if (r)
         return r == BACKUP_FILE_CANCELLED ? BACKUP_CANCELLED : r;

@@ -292,12 +292,6 @@ int backup_file_room(const char *directory, int64_t *ret)
     return 0;
 }
 
-static void show(const struct progress *p, int64_t done, int64_t total)
-{
-    if (p && p->amount)
-        p->amount(p->context, done, total);
-}
-
 /* Adds the file from its beginning, piece by piece. */
 static int add_all(struct sha256_stream *s, int fd, int64_t total, const struct progress *progress,
                    const atomic_int *cancel)
@@ -316,7 +310,7 @@ static int add_all(struct sha256_stream *s, int fd, int64_t total, const struct 
             return r;
         done += n;
         if (done % SAY_EACH == 0 || done == total)
-            show(progress, done, total);
+            progress_amount(progress, done, total);
     }
     return n < 0 ? fault_errno(FAULT_IO, errno, "cannot read the backup") : 0;
 }

@@ -11,10 +11,6 @@
 
 enum { BACKUP_LOCK_WAIT_MS = 60000, BACKUP_LINE_MAX = 1024 };
 
-void backup_say(const struct backup_place *place, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-void backup_amount(const struct backup_place *place, int64_t done, int64_t total);
-
 /* The outcome for what a call of deploy/pg.h returned; doing is put before the message. */
 int backup_pg(int result, const char *doing);
 

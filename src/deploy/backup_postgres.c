@@ -57,7 +57,9 @@ static int check_room(struct pg *c, const char *directory)
 
 static void on_table(void *context, size_t i, size_t n)
 {
-    backup_amount(context, (int64_t)i, (int64_t)n);
+    const struct backup_place *place = context;
+
+    progress_amount(place->progress, (int64_t)i, (int64_t)n);
 }
 
 static int count(const struct backup_place *place, struct pg *c, struct arena *a,
@@ -79,13 +81,13 @@ static int take(const struct backup_place *place, struct pg *c, struct backup_fi
     const char *snapshot;
     int r;
 
-    backup_say(place, "Counting the rows of %s", m->database);
+    progress_say(place->progress, "Counting the rows of %s", m->database);
     r = count(place, c, a, m, &snapshot);
     if (r)
         return r;
-    backup_say(place, "Dumping %zu table%s, %lld row%s", m->survey.n_tables,
-               m->survey.n_tables == 1 ? "" : "s", (long long)survey_rows(&m->survey),
-               survey_rows(&m->survey) == 1 ? "" : "s");
+    progress_say(place->progress, "Dumping %zu table%s, %lld row%s", m->survey.n_tables,
+                 m->survey.n_tables == 1 ? "" : "s", (long long)survey_rows(&m->survey),
+                 survey_rows(&m->survey) == 1 ? "" : "s");
     r = backup_tool_dump(place, snapshot, f->fd, a);
     if (r)
         return r;

@@ -30,7 +30,7 @@ static int step_all(const struct backup_place *place, sqlite3_backup *b, int64_t
 
     while ((rc = sqlite3_backup_step(b, PAGES)) == SQLITE_OK) {
         int64_t total = sqlite3_backup_pagecount(b), left = sqlite3_backup_remaining(b);
-        backup_amount(place, (total - left) * page_size, total * page_size);
+        progress_amount(place->progress, (total - left) * page_size, total * page_size);
         if (place->cancel && atomic_load(place->cancel)) {
             fault_keep("interrupted");
             return BACKUP_CANCELLED;
@@ -128,7 +128,8 @@ int backup_take_sqlite(const struct backup_place *place, struct backup_file *f, 
     if (r == 0)
         r = backup_check_room(f->directory, m->database_bytes);
     if (r == 0)
-        backup_say(place, "Copying %lld rows of %s", (long long)survey_rows(&m->survey), path);
+        progress_say(place->progress, "Copying %lld rows of %s", (long long)survey_rows(&m->survey),
+                     path);
     if (r == 0)
         r = backup_sqlite_copy_into(place, from, into);
     sqlite3_close(from);

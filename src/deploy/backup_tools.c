@@ -26,7 +26,7 @@ static void take_line(struct follower *f)
         return;
     if (!*f->error && strstr(line, "error:"))
         snprintf(f->error, sizeof f->error, "%s", line);
-    backup_say(f->place, "%s", line);
+    progress_say(f->place->progress, "%s", line);
 }
 
 static int take(void *context, const char *p, size_t n)
@@ -54,7 +54,7 @@ static void tick(void *context)
     if (f->fd < 0 || now - f->shown_at < AMOUNT_EACH_MS || fstat(f->fd, &st))
         return;
     f->shown_at = now;
-    backup_amount(f->place, st.st_size, 0);
+    progress_amount(f->place->progress, st.st_size, 0);
 }
 
 static int outcome_of(int result, const struct follower *f)

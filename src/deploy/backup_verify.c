@@ -42,11 +42,11 @@ static int fill_and_compare(struct verifying *v, const char *database)
 {
     int r;
 
-    backup_say(v->place, "Restoring into the scratch database %s", database);
+    progress_say(v->place->progress, "Restoring into the scratch database %s", database);
     r = backup_tool_restore(v->place, database, v->backup->path, true, v->a);
     if (r)
         return r;
-    backup_say(v->place, "Comparing %zu tables", v->backup->manifest.survey.n_tables);
+    progress_say(v->place->progress, "Comparing %zu tables", v->backup->manifest.survey.n_tables);
     r = compare(v, database);
     return r == 0 && v->options->use ? v->options->use(v->options->context, database) : r;
 }
@@ -57,7 +57,8 @@ static void drop(struct verifying *v, const char *database)
     struct pg *server _cleanup_pg_ = NULL;
 
     if (twin_open_server(v->place, "holdfast verify", NULL, &server) || twin_drop(server, database))
-        backup_say(v->place, "%s stays until the next run: %s", database, fault_message());
+        progress_say(v->place->progress, "%s stays until the next run: %s", database,
+                     fault_message());
 }
 
 static int in_scratch(struct verifying *v, struct pg *server)
@@ -91,8 +92,9 @@ static int verify_postgres(struct verifying *v)
     if (r == 0)
         r = twin_sweep(server, &swept);
     if (swept)
-        backup_say(v->place, "Dropped %zu scratch database%s that a killed run had left", swept,
-                   swept == 1 ? "" : "s");
+        progress_say(v->place->progress,
+                     "Dropped %zu scratch database%s that a killed run had left", swept,
+                     swept == 1 ? "" : "s");
     return r ? r : in_scratch(v, server);
 }
 
@@ -137,7 +139,7 @@ static void keep_verdict(struct verifying *v, int r)
     m->damage = arena_str(v->a, str_of(why)).p;
     m->verified_at = r ? m->verified_at : clock_now();
     if (backup_manifest_write(m, &json) || backup_file_remark(v->backup->path, buf_str(&json)))
-        backup_say(v->place, "The verdict could not be kept: %s", fault_message());
+        progress_say(v->place->progress, "The verdict could not be kept: %s", fault_message());
     fault_keep("%s", why);
 }
 
@@ -151,7 +153,7 @@ int backup_verify(const struct backup_place *place, const struct backup_verify *
 
     if (r)
         return r;
-    backup_say(place, "Reading %s", options->path);
+    progress_say(place->progress, "Reading %s", options->path);
     r = backup_check_file(place, &done.backup, &fd);
     if (r == 0) {
         close(fd);

@@ -79,7 +79,7 @@ static int check_writes(struct restoring *r)
 
     if (!r->there)
         return 0;
-    backup_say(r->place, "Looking for what was written since the backup");
+    progress_say(r->place->progress, "Looking for what was written since the backup");
     product.admin_url = NULL; /* who owns the tables may read them */
     int result = twin_open(&product, r->live, "holdfast restore", r->place->cancel, &live);
     if (result == 0)
@@ -104,8 +104,8 @@ static int find_ready(struct restoring *r)
         if (same && !r->report->resumed) {
             r->twin = twins[i];
             r->report->resumed = true;
-            backup_say(r->place, "%s was restored by a run that did not end: taking it up",
-                       r->twin.name);
+            progress_say(r->place->progress,
+                         "%s was restored by a run that did not end: taking it up", r->twin.name);
         } else {
             result = twin_drop(r->server, twins[i].name);
         }
@@ -125,7 +125,7 @@ static int create(struct restoring *r)
         result = restore_enter(r, RESTORE_CREATE);
     if (result)
         return result;
-    backup_say(r->place, "Restoring into %s, beside %s", r->twin.name, r->live);
+    progress_say(r->place->progress, "Restoring into %s, beside %s", r->twin.name, r->live);
     result = twin_create(r->server, r->live, &r->report->backup.manifest, r->twin.name);
     return result ? result : set_mark(r, MARK_RESTORING);
 }
@@ -148,7 +148,7 @@ static int compare(struct restoring *r)
         return BACKUP_DAMAGED;
     }
     /* Without statistics its first minutes would be slow ones. */
-    backup_say(r->place, "Gathering statistics");
+    progress_say(r->place->progress, "Gathering statistics");
     return backup_pg(pg_run(c, "ANALYZE"), "the statistics");
 }
 
@@ -178,7 +178,8 @@ static void drop_twin(struct restoring *r)
     snprintf(why, sizeof why, "%s", fault_message());
     if (twin_open_server(r->place, "holdfast restore", NULL, &server) ||
         twin_drop(server, r->twin.name))
-        backup_say(r->place, "%s stays until the next run: %s", r->twin.name, fault_message());
+        progress_say(r->place->progress, "%s stays until the next run: %s", r->twin.name,
+                     fault_message());
     fault_keep("%s", why);
 }
 
@@ -211,7 +212,7 @@ static int check(struct restoring *r)
     const char *text;
     int major, fd;
 
-    backup_say(r->place, "Reading %s", r->options->path);
+    progress_say(r->place->progress, "Reading %s", r->options->path);
     int result = backup_check_file(r->place, b, &fd);
 
     if (result)

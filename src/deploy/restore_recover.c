@@ -80,14 +80,14 @@ static int recover_one(const struct backup_place *place, struct pg *server, cons
     if (t->mark == MARK_FENCED) {
         int r = restore_lift(server, live, t);
         if (r == 0)
-            backup_say(place, "A killed restore had fenced %s off: it accepts connections again",
-                       live);
+            progress_say(place->progress,
+                         "A killed restore had fenced %s off: it accepts connections again", live);
         *ret_lifted = r == 0;
         return r;
     }
     if (t->mark == MARK_READY)
         return 0; /* a restore of the same backup takes it up; another drops it */
-    backup_say(place, "Dropping %s, which a killed restore had not filled", t->name);
+    progress_say(place->progress, "Dropping %s, which a killed restore had not filled", t->name);
     return twin_drop(server, t->name);
 }
 

@@ -189,7 +189,7 @@ static int set_aside_and_overwrite(struct overwriting *o, int backup_fd)
         r = begin_aside(o);
     if (r)
         return r;
-    backup_say(o->r->place, "Copying %s aside", o->path);
+    progress_say(o->r->place->progress, "Copying %s aside", o->path);
     r = copy_aside(o);
     if (r == 0)
         r = check_writes(o, backup_fd);

@@ -277,7 +277,7 @@ int restore_swap(struct restoring *r)
 
     twin_failed_name(r->live, r->twin.id8, r->failed);
     r->report->restored = arena_str(r->a, str_of(r->twin.name)).p;
-    backup_say(r->place, "Putting %s in the place of %s", r->twin.name, r->live);
+    progress_say(r->place->progress, "Putting %s in the place of %s", r->twin.name, r->live);
     result = open_all(&s);
     if (result == 0)
         result = swap_names(&s);
