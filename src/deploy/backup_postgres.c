@@ -78,7 +78,7 @@ static int count(const struct backup_place *place, struct pg *c, struct arena *a
 static int take(const struct backup_place *place, struct pg *c, struct backup_file *f,
                 struct arena *a, struct backup_manifest *m)
 {
-    const char *snapshot;
+    const char *snapshot = NULL;
     int r;
 
     progress_say(place->progress, "Counting the rows of %s", m->database);

@@ -1,6 +1,7 @@
-#include "deploy/migrate_session.h"
+#include "deploy/migrate.h"
 
 #include "base/fault.h"
+#include "deploy/migrate_session.h"
 
 #include <stdlib.h>
 

@@ -187,7 +187,7 @@ static int rename_both(struct swap *s, const char *comment)
 
 static int fenced(struct swap *s)
 {
-    const char *comment;
+    const char *comment = NULL;
     int r = restore_enter(s->r, RESTORE_END_SESSIONS);
 
     if (r == 0)
