@@ -18,7 +18,7 @@ enum { FEW_ROWS = 3 };
 /*
  * A page behind an index of (column, id), and no other: a planner that is told of equality may as
  * well go through the log by id, which for what is rare, such as a state that no row is in, means
- * all of it. So the column, or both, are part of the order and of what is compared.
+ * all of it. So the column is part of the order, and what is compared is the pair.
  */
 #define PAGE_OF(column, value)                                                                     \
     "(l." column ", l.id) < (" value ", $1) AND (l." column ", l.id) >= (" value ", $2)"
@@ -28,8 +28,14 @@ static const char list_sql[] = SELECT_ENTRIES "l.id < $1 AND l.id >= $2" LAST(""
 static const char list_state_sql[] = SELECT_ENTRIES PAGE_OF("state", "$4") LAST("l.state DESC, ");
 static const char list_tenant_sql[] =
     SELECT_ENTRIES PAGE_OF("tenant_id", "$4") LAST("l.tenant_id DESC, ");
+/*
+ * A list of one, so that the tenant stays in the order, and PostgreSQL still knows where it ends. A
+ * state that it is not told beforehand: of the first one in the alphabet it expects next to
+ * nothing, and then takes the index of states, passing over all other tenants' rows.
+ */
 static const char list_tenant_state_sql[] =
-    SELECT_ENTRIES PAGE_OF("tenant_id, l.state", "$4, $5") LAST("l.tenant_id DESC, l.state DESC, ");
+    SELECT_ENTRIES "l.tenant_id IN ($4, $4) AND " PAGE_OF("state", "(SELECT CAST($5 AS TEXT))")
+        LAST("l.tenant_id DESC, l.state DESC, ");
 static const char list_recipient_sql[] = SELECT_ENTRIES PAGE_OF(
     "recipient", "$4") " AND ($5 = '' OR l.state = $5)"
                        " AND ($6 = 1 OR l.tenant_id = $7)" LAST("l.recipient DESC, ");

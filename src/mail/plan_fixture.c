@@ -34,6 +34,8 @@ static void take_postgres(struct plan *p, struct str line, int64_t *loops)
     if (holds(line, " Scan ") && !holds(line, "Subquery Scan ") && !holds(line, "Bitmap Index ")) {
         *loops = number_behind(line, "loops=");
         p->rows += number_behind(line, "actual rows=") * *loops;
+    } else if (holds(line, "Buffers: ") && p->pages == 0) { /* of the whole, which comes first */
+        p->pages = number_behind(line, "hit=") + number_behind(line, "read=");
     } else if (holds(line, "Rows Removed by ")) {
         p->rows += number_behind(line, ": ") * *loops;
     }
@@ -44,20 +46,21 @@ static int explain_job(struct store_txn *t, void *arg)
     _cleanup_rows_ struct store_rows *rows = NULL;
     struct explaining *e = arg;
     bool postgres = e->f->base->postgres;
-    const char *text = arena_printf(
-        &e->f->a, "%s %s",
-        postgres ? "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)" : "EXPLAIN QUERY PLAN",
-        e->sql);
+    const char *text =
+        arena_printf(&e->f->a, "%s %s",
+                     postgres ? "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, SUMMARY OFF)"
+                              : "EXPLAIN QUERY PLAN",
+                     e->sql);
     int64_t loops = 1;
 
-    e->plan->rows = 0;
+    e->plan->rows = e->plan->pages = 0;
     e->made = 0;
     int result = text ? store_query(t, text, &rows, e->params, e->n) : FAULT_MEMORY;
     while (result == 0 && (result = store_rows_next(rows)) == 1) {
         struct str line = store_col_text(rows, postgres ? 0 : 3);
         if (postgres)
             take_postgres(e->plan, line, &loops);
-        else if (holds(line, "SEARCH ") || holds(line, "SCAN "))
+        else if (!holds(line, "CONSTANT ROW") && (holds(line, "SEARCH ") || holds(line, "SCAN ")))
             e->searches[e->made++ % 16] = arena_str(&e->f->a, line);
         result = 0;
     }

@@ -7,13 +7,14 @@
 #include "mail/fixture.h"
 
 struct plan {
-    int64_t rows; /* that PostgreSQL reads, those that a filter leaves out included */
+    int64_t rows;  /* that PostgreSQL reads, those that a filter leaves out included */
+    int64_t pages; /* of tables and indexes, that it looks at */
     /* Called for each search or scan that SQLite makes. */
     void (*search)(void *context, struct str line);
     void *context;
 };
 
-/* Explains a statement, which PostgreSQL runs, and fills the plan's rows. */
+/* Explains a statement, which PostgreSQL runs, and fills the plan's rows and pages. */
 void plan_explain(struct scene *f, const char *sql, const struct store_param *params, size_t n,
                   struct plan *plan);
 
