@@ -8,12 +8,12 @@
 #include <stdarg.h>
 
 const struct cli_command *const cli_commands[] = {
-    &cli_serve,           &cli_users_add,     &cli_users_list,         &cli_users_disable,
-    &cli_users_enable,    &cli_users_unlock,  &cli_users_set_role,     &cli_users_reset_password,
-    &cli_revoke_sessions, &cli_trail_verify,  &cli_trail_export,       &cli_email_health,
-    &cli_email_metrics,   &cli_email_logs,    &cli_email_suppressions, &cli_email_simulate,
-    &cli_email_setup,     &cli_backup_create, &cli_backup_verify,      &cli_backup_restore,
-    &cli_backup_list,
+    &cli_serve,           &cli_users_add,      &cli_users_list,         &cli_users_disable,
+    &cli_users_enable,    &cli_users_unlock,   &cli_users_set_role,     &cli_users_reset_password,
+    &cli_revoke_sessions, &cli_trail_verify,   &cli_trail_export,       &cli_email_health,
+    &cli_email_metrics,   &cli_email_logs,     &cli_email_suppressions, &cli_email_simulate,
+    &cli_email_setup,     &cli_backup_create,  &cli_backup_verify,      &cli_backup_restore,
+    &cli_backup_list,     &cli_migrate_status, &cli_migrate_deploy,     &cli_migrate_resolve,
 };
 const size_t cli_commands_count = sizeof cli_commands / sizeof *cli_commands;
 
@@ -69,11 +69,11 @@ static void print_help(const struct cli_command *c)
         snprintf(text, sizeof text, "--%s%s%s", o->name, o->value ? " " : "",
                  o->value ? o->value : "");
         if (o->letter)
-            printf("  -%c, %-26s %s\n", o->letter, text, o->help);
+            printf("  -%c, %-28s %s\n", o->letter, text, o->help);
         else
-            printf("      %-26s %s\n", text, o->help);
+            printf("      %-28s %s\n", text, o->help);
     }
-    printf("  -h, %-26s %s\n", "--help", "Print this page.");
+    printf("  -h, %-28s %s\n", "--help", "Print this page.");
     printf("\nExit status: 0 done; 1 failed or findings; 2 wrong usage or configuration; "
            "3 out of reach.\n");
     if (c == &cli_serve) {

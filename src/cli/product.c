@@ -29,7 +29,8 @@ void product_hold(bool hold)
 int product_settings(struct cli *cli)
 {
     struct buf problems _cleanup_buf_ = buf_init(PROBLEMS_MAX);
-    struct config_source source = {.file = cli_value(cli, "config"), .environment = environ};
+    struct config_source source = {
+        .file = cli_value(cli, "config"), .environment = environ, .without_secrets = true};
     struct config *config;
     int r = config_load(&source, &problems, &config);
 

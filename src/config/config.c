@@ -118,7 +118,7 @@ static int check(struct config *c, const struct config_source *source, struct bu
 {
     int r = 0;
 
-    if (c->env == ENV_DEVELOPMENT)
+    if (c->env == ENV_DEVELOPMENT && !source->without_secrets)
         r = secrets_fill(c, problems);
     validate_derive(c, problems);
     if (source->for_server) {

@@ -96,6 +96,7 @@ struct config_source {
     const char *file;         /* --config; NULL: ".env" in development where there is one */
     char *const *environment; /* NULL-terminated KEY=VALUE, as environ */
     bool for_server;          /* check what only a server needs (secrets, production rules) */
+    bool without_secrets;     /* for a command that needs none: development makes none either */
 };
 
 /*

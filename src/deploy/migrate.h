@@ -32,16 +32,17 @@ struct migrate_options {
 
 /* Outcomes beyond those of deploy/pg.h and deploy/migrations.h. fault_message() says more. */
 enum migrate_outcome {
-    MIGRATE_LOCKED = 20,  /* P1002: another migrates; says who */
-    MIGRATE_NOT_EMPTY,    /* P3005: there are tables, and no history */
-    MIGRATE_ALREADY,      /* P3008: it is applied */
-    MIGRATE_BROKEN,       /* P3009: one failed and was not resolved */
-    MIGRATE_NEVER,        /* P3011: it was never applied */
-    MIGRATE_NOT_FAILED,   /* P3012: it did not fail */
-    MIGRATE_NO_FILE,      /* P3017: there is no migration of the name */
-    MIGRATE_FAILED,       /* P3018: one failed just now */
-    MIGRATE_EDITED,       /* an applied one's file is not what was applied */
-    MIGRATE_INVALID_INDEX /* all ran, and left an index that is not valid */
+    MIGRATE_LOCKED = 20,   /* P1002: another migrates; says who */
+    MIGRATE_NOT_EMPTY,     /* P3005: there are tables, and no history */
+    MIGRATE_ALREADY,       /* P3008: it is applied */
+    MIGRATE_BROKEN,        /* P3009: one failed and was not resolved */
+    MIGRATE_NEVER,         /* P3011: it was never applied */
+    MIGRATE_NOT_FAILED,    /* P3012: it did not fail */
+    MIGRATE_NO_FILE,       /* P3017: there is no migration of the name */
+    MIGRATE_FAILED,        /* P3018: one failed just now */
+    MIGRATE_EDITED,        /* an applied one's file is not what was applied */
+    MIGRATE_INVALID_INDEX, /* all ran, and left an index that is not valid */
+    MIGRATE_DESTROYS       /* what the plan destroys takes consent, which is the caller's to have */
 };
 
 /* Prisma's code of an outcome, also of deploy/migrations.h's: "P3009"; NULL where it has none. */
