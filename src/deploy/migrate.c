@@ -126,7 +126,8 @@ int migrate_lock(struct migrate *m)
     char sql[200], holder[MIGRATE_TEXT_MAX];
 
     migrate_forget(m);
-    snprintf(sql, sizeof sql, "SET lock_timeout = %lld", (long long)m->options.turn_ms);
+    snprintf(sql, sizeof sql, "SET statement_timeout = 0; SET lock_timeout = %lld",
+             (long long)m->options.turn_ms);
     int result = pg_run(m->pg, sql);
     if (result == 0)
         result = pg_run(m->pg, "SELECT pg_advisory_lock(72707369)");

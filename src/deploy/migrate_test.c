@@ -163,10 +163,11 @@ static void test_resolve_rolled_back(void **state)
 static void test_turn(void **state)
 {
     struct scene *s = *state;
+
+    s->options.statement_ms = 100; /* is of a migration's statements, not of the turn */
     struct migrate *second _cleanup_migrate_ = scene_session(s, false);
     struct migrate *first = scene_session(s, true);
 
-    s->options.turn_ms = 1000;
     assert_int_equal(migrate_lock(second), MIGRATE_LOCKED);
     assert_holds(fault_message(), "1 s passed: process ");
     assert_holds(fault_message(), "(holdfast migrate, user holdfast at 127.0.0.1, idle");
