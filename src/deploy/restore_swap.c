@@ -35,6 +35,21 @@ static int check_prepared(struct swap *s)
     return BACKUP_FAILED;
 }
 
+/* A slot is the database's, not its name's: who reads from it has to be set up anew. */
+static int tell_of_slots(struct swap *s)
+{
+    struct pg_rows *rows _cleanup_pg_rows_ = NULL;
+    const char *params[] = {s->r->live};
+    int r = pg_query(s->server, "SELECT slot_name FROM pg_replication_slots WHERE database = $1",
+                     params, 1, &rows);
+
+    for (int i = 0; r == 0 && i < pg_rows_count(rows); i++)
+        progress_say(s->r->place->progress,
+                     "The replication slot %s stays with the database that is set aside",
+                     pg_text(rows, i, 0));
+    return backup_pg(r, "the replication slots");
+}
+
 static int open_all(struct swap *s)
 {
     const struct backup_place *place = s->r->place;
@@ -42,6 +57,8 @@ static int open_all(struct swap *s)
 
     if (r == 0 && s->r->there)
         r = check_prepared(s);
+    if (r == 0 && s->r->there)
+        r = tell_of_slots(s);
     if (r == 0 && s->r->there)
         r = twin_open(place, s->r->live, "holdfast restore", NULL, &s->live);
     if (r == 0)
