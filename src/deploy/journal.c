@@ -6,13 +6,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 64 << 20, PATH_SIZE = 4096 };
+enum { FILE_MAX = 64 << 20, PATH_SIZE = 4096, LOCK_TRIES = 20, LOCK_PAUSE_MS = 5 };
 
 struct journal {
     int fd;
@@ -197,6 +198,37 @@ static int read_journal(struct journal *j, bool writing)
     return result;
 }
 
+/* Whoever only looks whether it is held lets go at once. */
+static int lock_file(int fd)
+{
+    int result = flock(fd, LOCK_EX | LOCK_NB);
+
+    for (int i = 0; result && errno == EWOULDBLOCK && i < LOCK_TRIES; i++) {
+        poll(NULL, 0, LOCK_PAUSE_MS);
+        result = flock(fd, LOCK_EX | LOCK_NB);
+    }
+    return result;
+}
+
+int journal_is_held(const char *directory)
+{
+    char path[PATH_SIZE];
+    int result = path_in(directory, "journal.jsonl", path);
+
+    if (result)
+        return result;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? JOURNAL_NONE
+                   : fault_errno(FAULT_IO, errno, "cannot open %s", path);
+    if (flock(fd, LOCK_SH | LOCK_NB))
+        result = errno == EWOULDBLOCK ? JOURNAL_HELD
+                                      : fault_errno(FAULT_IO, errno, "cannot lock %s", path);
+    close(fd);
+    return result;
+}
+
 static int open_as(const char *directory, bool writing, struct journal **ret)
 {
     char path[PATH_SIZE];
@@ -209,7 +241,7 @@ static int open_as(const char *directory, bool writing, struct journal **ret)
     if (fd < 0)
         return errno == ENOENT ? JOURNAL_NONE
                                : fault_errno(FAULT_IO, errno, "cannot open %s", path);
-    if (writing && flock(fd, LOCK_EX | LOCK_NB)) {
+    if (writing && lock_file(fd)) {
         result = errno == EWOULDBLOCK ? JOURNAL_HELD
                                       : fault_errno(FAULT_IO, errno, "cannot lock %s", path);
         close(fd);

@@ -63,6 +63,12 @@ int journal_open(const char *directory, struct journal **ret);
 /* The same to look at: no lock is needed, and nothing can be written. Never JOURNAL_HELD. */
 int journal_look(const char *directory, struct journal **ret);
 
+/*
+ * Whether a process, this one included, has it open to write. Locks it for an instant, which
+ * journal_open waits out. Returns 0, JOURNAL_HELD, JOURNAL_NONE or FAULT_IO.
+ */
+int journal_is_held(const char *directory);
+
 /* Unlocks and frees; NULL is allowed. */
 void journal_close(struct journal *j);
 

@@ -5,10 +5,13 @@
 #include "base/fault.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -96,11 +99,38 @@ static void test_held(void **state)
     struct journal *j = make(p), *other;
 
     assert_int_equal(journal_open(p->directory, &other), JOURNAL_HELD);
+    assert_int_equal(journal_is_held(p->directory), JOURNAL_HELD);
     assert_int_equal(journal_look(p->directory, &other), 0);
+    assert_int_equal(journal_is_held(p->directory), JOURNAL_HELD);
     assert_int_equal(journal_count(other), 2);
     journal_close(other);
     journal_close(j);
+    assert_int_equal(journal_is_held(p->directory), 0);
+    assert_int_equal(journal_is_held(p->parent), JOURNAL_NONE);
     assert_int_equal(journal_open(p->directory, &j), 0);
+    journal_close(j);
+}
+
+static void *let_go(void *arg)
+{
+    poll(NULL, 0, 20);
+    close(*(int *)arg);
+    return NULL;
+}
+
+/* Who looks whether it is held keeps nobody from opening it. */
+static void test_looked_at(void **state)
+{
+    struct place *p = *state;
+    struct journal *j = make(p);
+    pthread_t thread;
+
+    journal_close(j);
+    int fd = open(p->file, O_RDONLY);
+    assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), 0);
+    assert_int_equal(pthread_create(&thread, NULL, let_go, &fd), 0);
+    assert_int_equal(journal_open(p->directory, &j), 0);
+    pthread_join(thread, NULL);
     journal_close(j);
 }
 
@@ -218,8 +248,8 @@ static void test_killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_again),   TEST(test_none),      TEST(test_held),   TEST(test_torn),
-        TEST(test_damaged), TEST(test_full_disk), TEST(test_killed),
+        TEST(test_again), TEST(test_none),    TEST(test_held),      TEST(test_looked_at),
+        TEST(test_torn),  TEST(test_damaged), TEST(test_full_disk), TEST(test_killed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
