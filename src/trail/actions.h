@@ -49,7 +49,12 @@
     X(MAIL_SUPPRESS, "mail.suppress", "an address is not to be written to")                        \
     X(MAIL_UNSUPPRESS, "mail.unsuppress", "an address may be written to again")                    \
     X(MAIL_IMPORT, "mail.import", "a list of addresses is not to be written to")                   \
-    X(MAIL_SETUP, "mail.setup", "a setting of mail at Amazon was changed, or that was tried")
+    X(MAIL_SETUP, "mail.setup", "a setting of mail at Amazon was changed, or that was tried")      \
+    X(DEPLOYMENT_START, "deployment.start", "a deployment began")                                  \
+    X(DEPLOYMENT_DONE, "deployment.done", "a deployment ended well")                               \
+    X(DEPLOYMENT_FAILED, "deployment.failed", "a deployment failed before it changed anything")    \
+    X(DEPLOYMENT_ROLLED_BACK, "deployment.rolled_back", "a deployment was undone")                 \
+    X(DEPLOYMENT_INCOMPLETE, "deployment.incomplete", "a deployment could not be undone whole")
 
 enum trail_action {
 #define TRAIL_ACTION_ENUM(constant, name, help) TRAIL_##constant,
