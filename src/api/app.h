@@ -45,7 +45,7 @@ static inline const struct uuid *app_bound(const struct call *call)
 }
 
 /* Every route table of the product, in the order of the documents, after api_tables_init. */
-enum { API_TABLES = 15 };
+enum { API_TABLES = 16 };
 extern struct route_table api_tables[API_TABLES];
 void api_tables_init(void);
 
@@ -82,7 +82,7 @@ int api_cursor_number(struct call *call, struct str cursor, int64_t *ret);
 /* Each api file ends in its table. */
 extern const struct route_table api_auth, api_mfa, api_oauth, api_sessions, api_users,
     api_notifications, api_audit, api_emails, api_unsubscribe, api_email_monitoring, api_email_logs,
-    api_suppressions, api_email_webhooks, api_user_mail, api_system;
+    api_suppressions, api_email_webhooks, api_user_mail, api_deployments, api_system;
 
 /* The reply of a sign-in, as several files give it. */
 extern const struct shape api_grant_shape;

@@ -20,6 +20,7 @@ void api_tables_init(void)
                                                        &api_email_logs,
                                                        &api_suppressions,
                                                        &api_email_webhooks,
+                                                       &api_deployments,
                                                        &api_system};
 
     for (size_t i = 0; i < API_TABLES; i++)

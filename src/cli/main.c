@@ -8,12 +8,32 @@
 #include <stdarg.h>
 
 const struct cli_command *const cli_commands[] = {
-    &cli_serve,           &cli_users_add,      &cli_users_list,         &cli_users_disable,
-    &cli_users_enable,    &cli_users_unlock,   &cli_users_set_role,     &cli_users_reset_password,
-    &cli_revoke_sessions, &cli_trail_verify,   &cli_trail_export,       &cli_email_health,
-    &cli_email_metrics,   &cli_email_logs,     &cli_email_suppressions, &cli_email_simulate,
-    &cli_email_setup,     &cli_backup_create,  &cli_backup_verify,      &cli_backup_restore,
-    &cli_backup_list,     &cli_migrate_status, &cli_migrate_deploy,     &cli_migrate_resolve,
+    &cli_serve,
+    &cli_users_add,
+    &cli_users_list,
+    &cli_users_disable,
+    &cli_users_enable,
+    &cli_users_unlock,
+    &cli_users_set_role,
+    &cli_users_reset_password,
+    &cli_revoke_sessions,
+    &cli_trail_verify,
+    &cli_trail_export,
+    &cli_email_health,
+    &cli_email_metrics,
+    &cli_email_logs,
+    &cli_email_suppressions,
+    &cli_email_simulate,
+    &cli_email_setup,
+    &cli_backup_create,
+    &cli_backup_verify,
+    &cli_backup_restore,
+    &cli_backup_list,
+    &cli_migrate_status,
+    &cli_migrate_deploy,
+    &cli_migrate_resolve,
+    &cli_deployments_list,
+    &cli_deployments_show,
 };
 const size_t cli_commands_count = sizeof cli_commands / sizeof *cli_commands;
 

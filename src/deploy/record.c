@@ -24,6 +24,9 @@ static const char list_of_sql[] = "SELECT " COLUMNS " FROM deployments WHERE env
                                   " AND id < $1 ORDER BY id DESC LIMIT $2";
 static const char find_sql[] = "SELECT " COLUMNS ", report FROM deployments WHERE id = $1";
 
+static const char between_sql[] =
+    "SELECT id FROM deployments WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 2";
+
 /* What the trail says of what it came to; -1: nothing, for nobody did that. */
 static const int actions[REPORT_RESULTS] = {
     [REPORT_RUNNING] = -1,
@@ -146,6 +149,24 @@ int record_list(struct store_txn *t, struct arena *a, const struct record_query 
     *ret_items = items;
     *ret_n = n;
     return 0;
+}
+
+int record_find_between(struct store_txn *t, const struct uuid *low, const struct uuid *high,
+                        struct uuid *ret)
+{
+    _cleanup_rows_ struct store_rows *rows = NULL;
+    struct uuid id;
+    int result = store_query(t, between_sql, &rows, PARAMS(P_ID(low), P_ID(high)));
+
+    if (result == 0)
+        result = store_rows_next(rows);
+    if (result <= 0)
+        return result < 0 ? result : RECORD_UNKNOWN;
+    id = store_col_id(rows, 0);
+    result = store_rows_next(rows);
+    if (result == 0)
+        *ret = id;
+    return result == 1 ? RECORD_AMBIGUOUS : result;
 }
 
 int record_find(struct store_txn *t, struct arena *a, const struct uuid *id, struct record *ret)

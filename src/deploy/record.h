@@ -14,7 +14,7 @@
 #include "deploy/report.h"
 #include "trail/trail.h"
 
-enum { RECORD_UNKNOWN = 1 };
+enum record_outcome { RECORD_UNKNOWN = 1, RECORD_AMBIGUOUS };
 
 struct record {
     struct uuid id;
@@ -47,6 +47,11 @@ struct record_query {
 /* Newest first, in an array of the arena. Returns 0 or a fault. */
 int record_list(struct store_txn *t, struct arena *a, const struct record_query *query,
                 struct record **ret_items, size_t *ret_n);
+
+/* The only deployment whose id lies in low..high. Returns 0, RECORD_UNKNOWN, RECORD_AMBIGUOUS or a
+ * fault. */
+int record_find_between(struct store_txn *t, const struct uuid *low, const struct uuid *high,
+                        struct uuid *ret);
 
 /* Returns 0, RECORD_UNKNOWN or a fault. */
 int record_find(struct store_txn *t, struct arena *a, const struct uuid *id, struct record *ret);

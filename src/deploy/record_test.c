@@ -237,6 +237,35 @@ static void test_list(void **state)
     list(f, &prod, 0);
 }
 
+static int between_job(struct store_txn *t, void *arg)
+{
+    struct uuid *ids = arg;
+
+    return record_find_between(t, &ids[0], &ids[1], &ids[2]);
+}
+
+static void test_between(void **state)
+{
+    struct trail_fixture *f = *state;
+    struct report r = report_of(1, "prod", REPORT_DONE);
+    struct uuid ids[3] = {{{0}}};
+
+    memset(r.id.b, 5, sizeof r.id.b);
+    put(f, &r);
+    r.id.b[15] = 7;
+    put(f, &r);
+    memset(ids[1].b, 0xff, sizeof ids[1].b);
+    assert_int_equal(store_read(f->s, between_job, ids), RECORD_AMBIGUOUS);
+    ids[0] = r.id;
+    assert_done(store_read(f->s, between_job, ids));
+    assert_true(uuid_eq(&ids[2], &r.id));
+    ids[1] = ids[0];
+    ids[0].b[15] = 6;
+    assert_done(store_read(f->s, between_job, ids));
+    ids[1].b[15] = 6;
+    assert_int_equal(store_read(f->s, between_job, ids), RECORD_UNKNOWN);
+}
+
 /* The longest report there can be has room. */
 static void test_long(void **state)
 {
@@ -264,7 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {TRAIL_BOTH(test_life),    TRAIL_BOTH(test_late),
                                        TRAIL_BOTH(test_again),   TRAIL_BOTH(test_failed),
                                        TRAIL_BOTH(test_at_once), TRAIL_BOTH(test_list),
-                                       TRAIL_BOTH(test_long)};
+                                       TRAIL_BOTH(test_between), TRAIL_BOTH(test_long)};
 
     return FIXTURE_RUN(tests);
 }
