@@ -389,9 +389,13 @@ static void read_route(struct reader *r, const struct yaml_tree *map, struct con
         r->of = "";
         r->fault = FAULT_MEMORY;
     }
+    set_defaults(r, &t, ret);
     read_group(r, &t, map, "", ret);
-    if (map->kind == YAML_TREE_MAP && count(map) != 1)
+    const struct yaml_tree *url = given(map, "pagerduty_url");
+    if (map->kind == YAML_TREE_MAP && count(map) - (url ? 1 : 0) != 1)
         report(r, map->line, "", "takes one of slack, webhook, pagerduty and email");
+    else if (url && !given(map, "pagerduty"))
+        report(r, url->line, "pagerduty_url", "pagerduty is missing");
 }
 
 /* The entries of a map of maps, or none where it is missing. */

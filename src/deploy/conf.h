@@ -76,6 +76,7 @@ struct conf_route {
     const char *name;
     int line;
     const char *slack, *webhook, *pagerduty; /* one of these, or email */
+    const char *pagerduty_url;               /* where its key is good */
     struct conf_words email;
 };
 

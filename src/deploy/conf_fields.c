@@ -140,16 +140,19 @@ const struct conf_field conf_environment_fields[] = {
 const size_t conf_environment_fields_count =
     sizeof conf_environment_fields / sizeof *conf_environment_fields;
 
-#define ROUTE(path, type, field, flags, help)                                                      \
+#define ROUTE(path, type, field, flags, by_default, help)                                          \
     {                                                                                              \
-        path, type, flags, 0, offsetof(struct conf_route, field), NULL, 0, 0, NULL, help           \
+        path, type, flags, 0, offsetof(struct conf_route, field), by_default, 0, 0, NULL, help     \
     }
 
 const struct conf_field conf_route_fields[] = {
-    ROUTE("slack", CONF_URL, slack, CONF_SECRET, "An incoming webhook of Slack."),
-    ROUTE("webhook", CONF_URL, webhook, CONF_SECRET, "An address that takes a JSON body."),
-    ROUTE("pagerduty", CONF_TEXT, pagerduty, CONF_SECRET, "A routing key; hears of failures alone."),
-    ROUTE("email", CONF_WORDS, email, 0, "Addresses."),
+    ROUTE("slack", CONF_URL, slack, CONF_SECRET, NULL, "An incoming webhook of Slack."),
+    ROUTE("webhook", CONF_URL, webhook, CONF_SECRET, NULL, "An address that takes a JSON body."),
+    ROUTE("pagerduty", CONF_TEXT, pagerduty, CONF_SECRET, NULL,
+          "A routing key of its Events API v2: a rollback opens an incident, the next success ends it."),
+    ROUTE("pagerduty_url", CONF_URL, pagerduty_url, 0, "https://events.pagerduty.com/v2/enqueue",
+          "Where that key is good, such as https://events.eu.pagerduty.com/v2/enqueue."),
+    ROUTE("email", CONF_WORDS, email, 0, NULL, "Addresses."),
 };
 const size_t conf_route_fields_count = sizeof conf_route_fields / sizeof *conf_route_fields;
 /* clang-format on */

@@ -162,6 +162,13 @@ static const struct {
      "h.yml:2: environments.prod.notify: there is no route nobody under notify\n"},
     {COMPOSE "notify:\n  a: {slack: https://s.example, email: [x@y.example]}\n",
      "h.yml:6: notify.a: takes one of slack, webhook, pagerduty and email\n"},
+    {COMPOSE
+     "notify:\n  a: {pagerduty: k, pagerduty_url: 'https://p.example', webhook: https://x}\n",
+     "h.yml:6: notify.a: takes one of slack, webhook, pagerduty and email\n"},
+    {COMPOSE "notify:\n  a: {slack: 'https://s.example', pagerduty_url: 'https://p.example'}\n",
+     "h.yml:6: notify.a.pagerduty_url: pagerduty is missing\n"},
+    {COMPOSE "notify:\n  a: {pagerduty_url: 'https://p.example'}\n",
+     "h.yml:6: notify.a: takes one of slack, webhook, pagerduty and email\n"},
     {COMPOSE "notify:\n  a: {slack: s.example}\n",
      "h.yml:6: notify.a.slack: is to begin with https:// or http://\n"},
     {COMPOSE "others: 1\n", "h.yml:5: others: there is no such key\n"},
