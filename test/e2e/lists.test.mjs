@@ -3,9 +3,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { idOf, journal, put } from './deployments.mjs';
-import { forEachStore, withInstallation } from './harness.mjs';
+import { forEachStore, waitFor, withInstallation } from './harness.mjs';
 import { seedMail } from './mail.mjs';
 import { allItems, expect, people, small } from './support.mjs';
+
+/* Notices of the sign-ins above go out by mail when their turn comes: until then the log of mail moves. */
+async function noticesSent(server, token) {
+    const notices = (await allItems(server, '/v1/notifications', token)).filter(({ kind }) => kind === 'new_device');
+    assert.ok(notices.length > 0);
+    await waitFor('the notices by mail', async () => {
+        const mails = (await allItems(server, '/v1/email-monitoring/logs', token)).filter(({ template }) => template === 'security');
+        return mails.length === notices.length && mails.every(({ status }) => status === 'sent');
+    });
+}
 
 async function withLists(store, use) {
     await withInstallation({ store, env: small }, async (installation) => {
@@ -22,6 +32,7 @@ async function withLists(store, use) {
         for (const i of [1, 2, 3, 4]) await journal(installation, idOf(i), 'done', { environment: 'prod', release: `v${i}` });
         await put(installation, ...[1, 2, 3, 4].map(idOf));
         const operators = (await server.login(operator.email)).accessToken;
+        await noticesSent(server, token);
         const document = expect(await server.api('GET', '/openapi.json'), 200);
         const lists = Object.entries(document.paths)
             .filter(([, { get }]) => get?.parameters?.some(({ name }) => name === 'cursor'))
