@@ -21,9 +21,9 @@ seconds_since() {
     awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", to - from }'
 }
 
-# Runs stage_NAME with its output in a log, which is shown where it fails; then sets failed. To be
-# called as a command by itself: where its status is tested, set -e is lost, also in the background,
-# and only a stage's last command would count.
+# Runs stage_NAME with its output in a log, which is shown where it fails, and adds its line to the
+# summary. To be called as a command by itself: where its status is tested, set -e is lost, also in
+# the background, and only a stage's last command would count.
 run_stage() {
     local name=$1 log=$logs/$1.log from=$EPOCHREALTIME result=ok status=0
     printf '== %-14s %s\n' "$name" "$(table_line "$name")"
@@ -34,37 +34,73 @@ run_stage() {
     wait $! || status=$?
     if [ "$status" != 0 ]; then
         result=FAILED
-        failed=1
         sed 's/^/   /' "$log"
     fi
-    summary+=$(printf '%-14s %9s  %s' "$name" "$(seconds_since "$from")" $result)$'\n'
+    printf '%-14s %9s  %s\n' "$name" "$(seconds_since "$from")" $result >>"$logs/summary"
 }
 
-# Runs the named stages and prints the table. Fails where one of them failed.
+# Runs stages one after the other.
+run_lane() {
+    local name
+    for name in "$@"; do
+        run_stage "$name"
+    done
+}
+
+# Where a run is ended, what it started ends too: each lane is a process group of its own.
+end_lanes() {
+    local lane
+    trap '' INT TERM HUP
+    for lane in $(jobs -p); do
+        kill -TERM -- "-$lane" 2>/dev/null || true
+    done
+    wait 2>/dev/null
+    exit 130
+}
+
+# Runs the named stages and prints the table. Fails where one of them failed. Those that $beside
+# names run beside the others, with what these leave of the processors.
 run_stages() {
-    local name failed=0 from=$EPOCHREALTIME
-    summary=
+    local name failed from=$EPOCHREALTIME first=() second=()
     [ $# -gt 0 ] || return 2
     for name in "$@"; do
         if [ -z "$(table_line "$name")" ]; then
             echo "unknown stage: $name (see --list)" >&2
             return 2
         fi
+        if [[ " ${beside:-} " == *" $name "* && $# -gt 1 ]]; then
+            second+=("$name")
+        else
+            first+=("$name")
+        fi
     done
     mkdir -p "$logs"
-    for name in "$@"; do
-        run_stage "$name"
-    done
-    printf '\n%s%-14s %9s  %s\n' "$summary" total "$(seconds_since "$from")" \
-        "$([ $failed = 0 ] && echo ok || echo FAILED)"
-    return $failed
+    : >"$logs/summary"
+    set -m
+    trap end_lanes INT TERM HUP
+    run_lane "${first[@]}" &
+    if [ ${#second[@]} -gt 0 ]; then
+        run_lane "${second[@]}" &
+        renice -n 19 "$!" >/dev/null
+    fi
+    wait
+    set +m
+    trap - INT TERM HUP
+    failed=$(grep -c 'FAILED$' "$logs/summary" || true)
+    printf '\n%s\n%-14s %9s  %s\n' "$(cat "$logs/summary")" total "$(seconds_since "$from")" \
+        "$([ "$failed" = 0 ] && echo ok || echo FAILED)"
+    [ "$failed" = 0 ] && [ "$(wc -l <"$logs/summary")" = $# ]
 }
 
 # build_in DIRECTORY OPTION... [-- TARGET...]
-# Brings a build directory to be with these options, and builds these targets, or everything.
+# Brings a build directory to be with these options, and builds these targets, or everything. One at
+# a time builds in a directory.
 build_in() {
-    local directory=$1 options=()
+    local directory=$1 options=() turn
     shift
+    mkdir -p build/stages
+    exec {turn}>"build/stages/${directory//\//,}.turn"
+    flock "$turn"
     while [ $# -gt 0 ] && [ "$1" != -- ]; do
         options+=("$1")
         shift
@@ -77,4 +113,5 @@ build_in() {
         meson configure "$directory" -Dtests=true
     fi
     ninja -C "$directory" -j "$(nproc)" "${@:2}"
+    exec {turn}>&-
 }
