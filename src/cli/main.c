@@ -34,6 +34,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_migrate_resolve,
     &cli_deployments_list,
     &cli_deployments_show,
+    &cli_supervise,
 };
 const size_t cli_commands_count = sizeof cli_commands / sizeof *cli_commands;
 

@@ -31,6 +31,7 @@ struct conf_target {
     int64_t kind; /* enum target_id */
     const char *directory;
     struct conf_words command;         /* process */
+    const char *address;               /* process */
     int64_t port, stop_ms;             /* process; pm2: of the canary */
     struct conf_words files, services; /* compose */
     const char *project, *variable;    /* compose */

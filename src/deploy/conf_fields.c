@@ -62,8 +62,10 @@ const struct conf_field conf_environment_fields[] = {
     WORDS("target.command", target.command, CONF_NEEDED, PROCESS,
           "How a release is started; it listens on the port of its variable PORT, and RELEASE "
           "names it."),
-    NUMBER("target.port", target.port, PROCESS | PM2, "0", 0, 65535,
-           "process: where the product is reached. pm2: a spare port, for the canary."),
+    {"target.port", CONF_NUMBER, CONF_NEEDED, PROCESS | PM2, AT(target.port), NULL, 1, 65535, NULL,
+     "process: where the product is reached. pm2: a spare port, for the canary."},
+    TEXT("target.address", target.address, 0, PROCESS, "localhost",
+         "Where that port is taken: a name or a number, such as `0.0.0.0`, or `::` for IPv6."),
     DURATION("target.stop_timeout", target.stop_ms, PROCESS | COMPOSE | PM2, "10s", 100, HOUR,
              "Between the request to end and the end by force."),
     WORDS("target.files", target.files, 0, COMPOSE, "The compose files; default: docker compose's own."),
