@@ -52,7 +52,8 @@ extern const struct cli_command cli_serve, cli_users_add, cli_users_list, cli_us
     cli_revoke_sessions, cli_trail_verify, cli_trail_export, cli_email_health, cli_email_metrics,
     cli_email_logs, cli_email_simulate, cli_email_suppressions, cli_email_setup, cli_backup_create,
     cli_backup_verify, cli_backup_restore, cli_backup_list, cli_migrate_status, cli_migrate_deploy,
-    cli_migrate_resolve, cli_deployments_list, cli_deployments_show, cli_supervise;
+    cli_migrate_resolve, cli_deployments_list, cli_deployments_show, cli_supervise, cli_deploy,
+    cli_rollback;
 
 /* The value of an option, "" for a switch that was given, NULL where it was not. */
 const char *cli_value(const struct cli *cli, const char *name);

@@ -53,4 +53,7 @@ void deployments_print_list(const struct deployments_item *items, size_t n, int6
                             bool colour, struct buf *out);
 void deployments_print(const struct report *r, const char *path, bool colour, struct buf *out);
 
+/* The same without the steps, for whoever has just seen them. */
+void deployments_print_end(const struct report *r, const char *path, bool colour, struct buf *out);
+
 #endif

@@ -252,6 +252,25 @@ static void put_left(const struct printer *p, const struct report *r)
                    STR_ARG(r->environment));
 }
 
+static void put_path(struct buf *out, const char *path)
+{
+    if (*path)
+        buf_printf(out, "\nIts journal, logs and report: %s/\n", path);
+    else
+        buf_printf(out, "\nIt was deployed from another machine, where its logs are.\n");
+}
+
+void deployments_print_end(const struct report *r, const char *path, bool colour, struct buf *out)
+{
+    struct printer p = {out, colour};
+
+    put_head(&p, r);
+    if (r->why.n)
+        buf_printf(out, "\nWhy: %.*s\n", STR_ARG(r->why));
+    put_left(&p, r);
+    put_path(out, path);
+}
+
 void deployments_print(const struct report *r, const char *path, bool colour, struct buf *out)
 {
     struct printer p = {out, colour};
@@ -264,8 +283,5 @@ void deployments_print(const struct report *r, const char *path, bool colour, st
     for (size_t i = 0; i < r->n_steps; i++)
         put_step(&p, &r->steps[i]);
     put_answers(&p, r);
-    if (*path)
-        buf_printf(out, "\nIts journal, logs and report: %s/\n", path);
-    else
-        buf_printf(out, "\nIt was deployed from another machine, where its logs are.\n");
+    put_path(out, path);
 }

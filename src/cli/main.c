@@ -3,37 +3,19 @@
 #include "base/product.h"
 #include "cli/cli.h"
 #include "crypto/init.h"
+#include "deploy/conf.h"
 
 #include <getopt.h>
 #include <stdarg.h>
 
 const struct cli_command *const cli_commands[] = {
-    &cli_serve,
-    &cli_users_add,
-    &cli_users_list,
-    &cli_users_disable,
-    &cli_users_enable,
-    &cli_users_unlock,
-    &cli_users_set_role,
-    &cli_users_reset_password,
-    &cli_revoke_sessions,
-    &cli_trail_verify,
-    &cli_trail_export,
-    &cli_email_health,
-    &cli_email_metrics,
-    &cli_email_logs,
-    &cli_email_suppressions,
-    &cli_email_simulate,
-    &cli_email_setup,
-    &cli_backup_create,
-    &cli_backup_verify,
-    &cli_backup_restore,
-    &cli_backup_list,
-    &cli_migrate_status,
-    &cli_migrate_deploy,
-    &cli_migrate_resolve,
-    &cli_deployments_list,
-    &cli_deployments_show,
+    &cli_serve,           &cli_users_add,      &cli_users_list,         &cli_users_disable,
+    &cli_users_enable,    &cli_users_unlock,   &cli_users_set_role,     &cli_users_reset_password,
+    &cli_revoke_sessions, &cli_trail_verify,   &cli_trail_export,       &cli_email_health,
+    &cli_email_metrics,   &cli_email_logs,     &cli_email_suppressions, &cli_email_simulate,
+    &cli_email_setup,     &cli_backup_create,  &cli_backup_verify,      &cli_backup_restore,
+    &cli_backup_list,     &cli_migrate_status, &cli_migrate_deploy,     &cli_migrate_resolve,
+    &cli_deploy,          &cli_rollback,       &cli_deployments_list,   &cli_deployments_show,
     &cli_supervise,
 };
 const size_t cli_commands_count = sizeof cli_commands / sizeof *cli_commands;
@@ -77,6 +59,24 @@ static void print_group(FILE *to, const char *name)
             fprintf(to, "  %-16s %s\n", cli_commands[i]->verb, cli_commands[i]->summary);
 }
 
+/* The keys of holdfast.yml: each with its help and its default. */
+static void print_conf(void)
+{
+    struct buf keys _cleanup_buf_ = buf_init(64 * 1024);
+    struct str rest, line, key, by_default;
+
+    conf_describe(&keys);
+    rest = buf_str(&keys);
+    printf("\nKeys of an environment in holdfast.yml, and of a route under notify:\n\n");
+    while (str_next(&rest, '\n', &line)) {
+        if (!str_next(&line, '\t', &key) || !str_next(&line, '\t', &by_default))
+            continue;
+        printf("%.*s\n    %.*s\n", STR_ARG(key), STR_ARG(line));
+        if (by_default.n)
+            printf("    Default: %.*s\n", STR_ARG(by_default));
+    }
+}
+
 static void print_help(const struct cli_command *c)
 {
     printf("Usage: ");
@@ -90,13 +90,19 @@ static void print_help(const struct cli_command *c)
         snprintf(text, sizeof text, "--%s%s%s", o->name, o->value ? " " : "",
                  o->value ? o->value : "");
         if (o->letter)
-            printf("  -%c, %-28s %s\n", o->letter, text, o->help);
+            printf("  -%c, %-32s %s\n", o->letter, text, o->help);
         else
-            printf("      %-28s %s\n", text, o->help);
+            printf("      %-32s %s\n", text, o->help);
     }
-    printf("  -h, %-28s %s\n", "--help", "Print this page.");
+    printf("  -h, %-32s %s\n", "--help", "Print this page.");
     printf("\nExit status: 0 done; 1 failed or findings; 2 wrong usage or configuration; "
-           "3 out of reach.\n");
+           "3 out of reach%s.\n",
+           c == &cli_deploy || c == &cli_rollback
+               ? "; 4 failed and\nrolled back; 5 could not be rolled back, a person is needed; 6 "
+                 "another deploys"
+               : "");
+    if (c == &cli_deploy)
+        print_conf();
     if (c == &cli_serve) {
         struct buf options = buf_init(64 * 1024);
         config_describe(&options);

@@ -33,6 +33,7 @@ enum { CONFIG_LIST_MAX = 64 };
 struct config {
     int64_t env; /* enum config_env */
     char *database_url, *product_database_url;
+    int64_t deployment_health_check_timeout, deployment_max_retries; /* seconds; probes */
     int64_t database_pool_size;
     char *listen_address;
     int64_t port;

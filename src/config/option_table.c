@@ -33,6 +33,11 @@ const struct option config_options[] = {
     TEXT("PRODUCT_DATABASE_URL", product_database_url, "", OPTION_SECRET,
          "The product's own database, which is migrated and backed up: postgresql://… or "
          "sqlite:PATH; empty: DATABASE_URL."),
+    NUMBER("DEPLOYMENT_HEALTH_CHECK_TIMEOUT", deployment_health_check_timeout, "300", 1, 86400, 0,
+           "Seconds that a deployment waits for its release to be well, where neither its option "
+           "nor holdfast.yml says."),
+    NUMBER("DEPLOYMENT_MAX_RETRIES", deployment_max_retries, "30", 1, 100000, 0,
+           "Failed probes in a row that a deployment bears, likewise."),
     NUMBER("DATABASE_POOL_SIZE", database_pool_size, "16", 1, 512, 0,
            "Connections to the database at most."),
     TEXT("LISTEN_ADDRESS", listen_address, "", 0,

@@ -68,6 +68,9 @@ int backup_list(const char *directory, struct arena *a, struct backup_entry **re
 int backup_thin_out(const char *directory, const char *database, int64_t keep, int64_t keep_days,
                     int64_t now, size_t *ret_removed);
 
+/* A backup that was kept may be removed from now on. Returns 0, FAULT_IO or FAULT_MEMORY. */
+int backup_let_go(struct backup *b);
+
 static inline bool backup_is_sqlite(const char *url)
 {
     return strncmp(url, "sqlite:", 7) == 0;

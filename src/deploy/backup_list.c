@@ -135,3 +135,13 @@ int backup_thin_out(const char *directory, const char *database, int64_t keep, i
         *ret_removed = removed;
     return r;
 }
+
+int backup_let_go(struct backup *b)
+{
+    struct buf json _cleanup_buf_ = buf_init(BACKUP_MANIFEST_MAX);
+    int r;
+
+    b->manifest.kept = "";
+    r = backup_manifest_write(&b->manifest, &json);
+    return r ? r : backup_file_remark(b->path, buf_str(&json));
+}

@@ -445,6 +445,19 @@ static void read_routes(struct reader *r, const struct yaml_tree *top, const cha
     }
 }
 
+/* What reads well alone, and not together. */
+static void check_fences(struct reader *r, const struct conf *c)
+{
+    for (size_t i = 0; i < c->n_environments; i++) {
+        const struct conf_environment *e = &c->environments[i];
+        r->of = arena_printf(r->a, "environments.%.64s", e->name);
+        if (e->database.fence && e->migrations.command.n)
+            report(
+                r, e->line, "database.fence",
+                "keeps out the writes of migrations.command too: only one of the two is possible");
+    }
+}
+
 /* That what an environment notifies is there. */
 static void check_routes(struct reader *r, const struct conf *c)
 {
@@ -483,6 +496,7 @@ int conf_read(struct arena *a, const char *file, struct str text, const char *wa
     if (r.fault)
         return r.fault;
     check_routes(&r, &c);
+    check_fences(&r, &c);
     if (r.problem)
         return CONF_INVALID;
     *ret = c;

@@ -81,7 +81,7 @@ static void test_all(void **state)
                               "    target: {kind: process, command: [node, app.js], port: 8080}\n"
                               "    health: {url: 'http://localhost:8080/health', interval: 250ms,\n"
                               "             within: 2m, retries: 7}\n"
-                              "    database: {url: '${DB}', fence: true}\n"
+                              "    database: {url: '${DB}', fence: false}\n"
                               "    migrations: {command: [npx, prisma, migrate, deploy]}\n"
                               "    hooks: {after_rollout: [[npm, run, smoke], [\"true\"]]}\n"
                               "    notify: team\n"
@@ -92,7 +92,7 @@ static void test_all(void **state)
     const struct conf_environment *e = conf_environment(&r->conf, "dev");
     assert_string_equal(e->release, "v1.4.2-1.4.2");
     assert_string_equal(e->database.url, "postgresql://u:pw@h/shop");
-    assert_true(e->database.fence);
+    assert_false(e->database.fence);
     assert_int_equal(e->health.within_ms, 120000);
     assert_int_equal(e->health.interval_ms, 250);
     assert_int_equal(e->health.retries, 7);
@@ -104,6 +104,15 @@ static void test_all(void **state)
 }
 
 /* What another environment, and a route that it alone notifies, would need may be missing here. */
+static void test_fence(void **state)
+{
+    struct reading *r = *state;
+
+    assert_int_equal(
+        read_for(r, COMPOSE "    database: {url: 'postgresql://h/d', fence: true}\n", "prod"), 0);
+    assert_true(conf_environment(&r->conf, "prod")->database.fence);
+}
+
 static void test_variables_of_others(void **state)
 {
     struct reading *r = *state;
@@ -158,6 +167,10 @@ static const struct {
      "h.yml:5: environments.prod.verify.token: verify.url is missing\n"},
     {COMPOSE "    verify: {login_url: 'https://x.example/login'}\n",
      "h.yml:5: environments.prod.verify.login_url: verify.login_email is missing\n"},
+    {COMPOSE "    database: {url: 'postgresql://h/d', fence: true}\n"
+             "    migrations: {command: [npx, prisma]}\n",
+     "h.yml:2: environments.prod.database.fence: keeps out the writes of migrations.command too: "
+     "only one of the two is possible\n"},
     {COMPOSE "    notify: [nobody]\n",
      "h.yml:2: environments.prod.notify: there is no route nobody under notify\n"},
     {COMPOSE "notify:\n  a: {slack: https://s.example, email: [x@y.example]}\n",
@@ -230,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_defaults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fence, setup, teardown),
         cmocka_unit_test_setup_teardown(test_variables_of_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load, setup, teardown),

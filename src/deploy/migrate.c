@@ -45,9 +45,11 @@ static const char *settings_of(struct migrate *m)
                         "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; %s"
                         "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; "
                         "SET idle_in_transaction_session_timeout = 0; SET search_path = %s; "
-                        "SET statement_timeout = %lld; SET lock_timeout = %lld",
+                        "SET statement_timeout = %lld; SET lock_timeout = %lld%s",
                         check, pg_identifier(m->a, m->schema), (long long)m->options.statement_ms,
-                        (long long)m->options.lock_ms);
+                        (long long)m->options.lock_ms,
+                        m->options.through_fence ? "; SET default_transaction_read_only = off"
+                                                 : "");
 }
 
 static int connect_session(struct migrate *m)
@@ -55,6 +57,7 @@ static int connect_session(struct migrate *m)
     struct pg_options o = {.url = m->options.url,
                            .database = m->options.database,
                            .name = m->options.name,
+                           .through_fence = m->options.through_fence,
                            .cancel = m->options.cancel,
                            .wait = migrate_watch,
                            .wait_context = m};
@@ -108,6 +111,7 @@ int migrate_clerk(struct migrate *m, struct pg **ret)
     struct pg_options o = {.url = m->options.url,
                            .database = m->options.database,
                            .name = "holdfast migrate clerk",
+                           .through_fence = m->options.through_fence,
                            .statement_ms = CLERK_MS};
 
     if (m->clerk && pg_run(m->clerk, "SELECT 1") == PG_UNREACHABLE) {

@@ -26,6 +26,7 @@ struct migrate_options {
     int64_t turn_ms;          /* how long to wait for others' migrations; 0: 10 s, as Prisma */
     int retries;              /* of what got no lock in time; below 0: none; 0: 5 */
     int64_t backoff_ms;       /* before the first, doubled for each; 0: 1 s */
+    bool through_fence;       /* as in deploy/pg.h */
     const atomic_int *cancel; /* all ends, and what runs is undone, once it is not 0; or NULL */
     const struct progress *progress; /* NULL: nobody hears */
 };

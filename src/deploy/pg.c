@@ -82,8 +82,9 @@ static int prepare(struct pg *c, const struct pg_options *o)
     if (PQserverVersion(c->connection) >= 140000 &&
         pg_run(c, "SET client_connection_check_interval = 1000") == PG_UNREACHABLE)
         return PG_UNREACHABLE;
-    snprintf(sql, sizeof sql, "SET statement_timeout = %lld; SET lock_timeout = %lld",
-             (long long)o->statement_ms, (long long)o->lock_ms);
+    snprintf(sql, sizeof sql, "SET statement_timeout = %lld; SET lock_timeout = %lld%s",
+             (long long)o->statement_ms, (long long)o->lock_ms,
+             o->through_fence ? "; SET default_transaction_read_only = off" : "");
     return pg_run(c, sql);
 }
 

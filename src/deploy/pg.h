@@ -23,6 +23,7 @@ struct pg_options {
     int64_t connect_ms;       /* 0: 10 s */
     int64_t statement_ms;     /* statement_timeout; 0: none */
     int64_t lock_ms;          /* lock_timeout; 0: none */
+    bool through_fence;       /* writes, though the database is fenced (deployment_fence.c) */
     const atomic_int *cancel; /* a statement is cancelled once this is not 0; NULL: never */
     /* Called each 100 ms or so while a statement runs, such as to look at what it waits for over
      * another connection; NULL: nothing. */

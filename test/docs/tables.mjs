@@ -53,6 +53,16 @@ export function settings() {
     });
 }
 
+/* { name, text, byDefault } a key of holdfast.yml. */
+export function keys() {
+    const page = help('deploy');
+    const blocks = page.slice(page.indexOf('\nKeys of ')).matchAll(/^([a-z][A-Za-z_.]+)\n((?: {4}.*\n?)+)/gm);
+    return [...blocks].map(([, name, lines]) => {
+        const [text, byDefault] = lines.trimEnd().split('\n').map((line) => line.trim());
+        return { name, text, byDefault: byDefault?.replace('Default: ', '') };
+    });
+}
+
 /* { set, name, why } a package of script/bootstrap. */
 export function packages() {
     const listed = /^packages='\n([^']*)'/m.exec(read('script/bootstrap'))[1];
@@ -75,6 +85,14 @@ function settingsTable() {
         s.range ?? s.choices ?? '',
         s.text,
         s.reload ? 'yes' : '',
+    ]));
+}
+
+function keysTable() {
+    return table(['key', 'default', 'what it is'], keys().map((k) => [
+        `\`${k.name}\``,
+        k.byDefault === '(needed)' ? 'needed' : k.byDefault ? `\`${k.byDefault}\`` : '',
+        k.text,
     ]));
 }
 
@@ -124,6 +142,7 @@ export const places = [
     ['README.md', 'routes', routesTable],
     ['docs/OPERATIONS.md', 'settings', settingsTable],
     ['docs/OPERATIONS.md', 'actions', actionsTable],
+    ['docs/OPERATIONS.md', 'keys', keysTable],
     ['docs/ARCHITECTURE.md', 'packages', packagesTable],
     ['docs/holdfast.1', 'settings', settingsList],
 ];

@@ -148,7 +148,7 @@ export function ask(url, { agent = false, method = 'GET', body, timeout = 15_000
  * ends then waits for; a connection that was ended between two requests is no failure, as RFC 9110,
  * section 9.2.2, has it: they ask again.
  */
-class Clients {
+export class Clients {
     answered = {};
     failed = [];
     asked = 0;

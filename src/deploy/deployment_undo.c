@@ -1,0 +1,186 @@
+/*
+ * The way back of migrations, by the safest rung that undoes what was done:
+ * 1. nothing of them is applied: there is nothing to do;
+ * 2. what is applied fits the release before, which answers: the schema stays;
+ * 3. each has a down.sql, which was reviewed with it: these run;
+ * 4. the backup is restored, where nothing was written since or that is accepted.
+ * Else a person decides, and is told what there is to decide.
+ */
+#include "deploy/deployment_data.h"
+
+#include "base/fault.h"
+#include "deploy/deployment_steps.h"
+#include "deploy/migrate_down.h"
+#include "deploy/restore.h"
+
+#include <stdio.h>
+
+enum { LIST_MAX = 4096, WELL_MS = 30000 };
+
+/* What is applied of those that were pending. */
+struct applied {
+    const char **names;
+    size_t n;
+    bool partly;   /* one failed with a part of it done */
+    bool breaking; /* the release before may not live with one */
+    bool all_down; /* each has a down.sql */
+};
+
+static bool holds(const json_t *names, const char *name)
+{
+    size_t i;
+    json_t *item;
+
+    json_array_foreach(names, i, item)
+    {
+        if (strcmp(json_string_value(item), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int find_applied(struct deployment *d, const struct migrate_view *view, struct applied *ret)
+{
+    json_t *noted = step_data(&d->steps, "check");
+    const json_t *pending = json_object_get(noted, "pending"),
+                 *breaking = json_object_get(noted, "breaking");
+
+    *ret = (struct applied){
+        .names = arena_array(d->a, view->count ? view->count : 1, sizeof *ret->names),
+        .all_down = true};
+    for (size_t i = 0; ret->names && i < view->count; i++) {
+        const struct migrate_entry *e = &view->all[i];
+        bool failed = e->state == MIGRATE_IS_FAILED;
+        if ((!failed && e->state != MIGRATE_APPLIED) || !holds(pending, e->name))
+            continue;
+        ret->names[ret->n++] = e->name;
+        ret->partly |= failed;
+        ret->breaking |= holds(breaking, e->name);
+        ret->all_down &= e->file && e->file->down.p;
+    }
+    json_decref(noted);
+    return noted && ret->names ? 0 : FAULT_MEMORY;
+}
+
+/* Whether the release before serves well with what the database is now. */
+static bool previous_is_well(struct deployment *d)
+{
+    json_t *state = step_data(&d->steps, "snapshot");
+    bool runs = state && !json_is_false(json_object_get(state, "runs"));
+
+    json_decref(state);
+    return !runs || deployment_probe(d, d->e->health.url, WELL_MS, d->at_once) == 0;
+}
+
+static int note_way(struct deployment *d, const char *way)
+{
+    progress_say(d->progress, "%s", way);
+    return step_note(&d->steps, json_pack("{s:{s:s}}", "show", "Way back of the schema", way));
+}
+
+static bool is_fenced(const struct deployment *d)
+{
+    return step_is_done(&d->steps, "fence") && !step_is_done(&d->steps, "unfence");
+}
+
+/* What was written since is listed, for the person who decides. */
+static int refuse(struct deployment *d, const struct restore_report *report)
+{
+    struct buf list _cleanup_buf_ = buf_init(LIST_MAX);
+    struct str rest, line;
+
+    writes_print(&report->writes, &list);
+    rest = buf_str(&list);
+    while (str_next(&rest, '\n', &line))
+        if (line.n)
+            progress_say(d->progress, "written since the backup: %.*s", STR_ARG(line));
+    fault_keep("the database was written to since its backup, which a restore would lose: "
+               "\"holdfast rollback --env %s --accept-data-loss\" restores it all the same",
+               d->e->name);
+    return STEP_FAILED;
+}
+
+static int restore(struct deployment *d)
+{
+    struct restore_report report;
+    struct backup_place place;
+    char path[DEPLOYMENT_PATH_SIZE];
+    int result = step_text(&d->steps, "backup", "path", path, sizeof path);
+
+    if (result)
+        return result;
+    if (!*path) {
+        fault_keep("there is no backup to restore");
+        return STEP_FAILED;
+    }
+    result = deployment_place(d, &place);
+    if (result)
+        return result;
+    place.cancel = d->at_once;
+    struct restore options = {.path = path,
+                              .accept_data_loss = d->options.accept_data_loss || is_fenced(d),
+                              .carry_over = d->carry_over,
+                              .context = d->carry_context};
+    result = restore_run(&place, &options, d->a, &report);
+    if (result == BACKUP_WRITTEN)
+        return refuse(d, &report);
+    if (result)
+        return deployment_backup_outcome(result);
+    if (*report.failed)
+        progress_say(d->progress, "the database as it was is kept as %s", report.failed);
+    return note_way(d, arena_printf(d->a, "the backup %s was restored%s%s", path,
+                                    *report.failed ? "; what it replaced is kept as " : "",
+                                    report.failed));
+}
+
+static int take_back(struct deployment *d, struct deployment_migrations *m,
+                     const struct applied *applied)
+{
+    int result = note_way(d, "by the down.sql of each migration");
+
+    if (result == 0)
+        result = deployment_migrate_outcome(
+            migrate_down(m->session, d->a, &m->files, &m->view, applied->names, applied->n));
+    return result;
+}
+
+static int choose(struct deployment *d, struct deployment_migrations *m)
+{
+    struct applied applied;
+    int result = find_applied(d, &m->view, &applied);
+
+    if (result)
+        return result;
+    if (applied.n == 0)
+        return note_way(d, "nothing to do: none of the migrations is applied");
+    if (!applied.breaking && !applied.partly && previous_is_well(d))
+        return note_way(d, "the schema stays: it fits the release before, which answers");
+    if (applied.all_down)
+        return take_back(d, m, &applied);
+    deployment_close_migrations(m); /* a restore ends all sessions */
+    return restore(d);
+}
+
+/* What a command has changed is told by the definitions of all that the database holds. */
+static int choose_blindly(struct deployment *d)
+{
+    if (previous_is_well(d))
+        return note_way(d, "what the command changed stays: the release before answers");
+    return restore(d);
+}
+
+int step_undo_migrate(struct steps *s, void *context)
+{
+    struct deployment *d = context;
+    struct deployment_migrations m;
+    int result;
+
+    d->cancel = d->at_once; /* what made us go back does not end the way back */
+    if (d->e->migrations.command.n)
+        return choose_blindly(d);
+    result = deployment_see_migrations(d, &m);
+    if (result == 0)
+        result = choose(d, &m);
+    deployment_close_migrations(&m);
+    return result;
+}
