@@ -70,9 +70,11 @@ static void say(void *context, const char *line)
         fflush(p->log);
     }
     snprintf(p->last, sizeof p->last, "%.*s", DEPLOY_PRINT_LINE - 1, line);
-    if (!p->to || !p->step)
+    if (!p->to)
         return;
-    if (p->terminal)
+    if (!p->step)
+        fprintf(p->to, "%s\n", line);
+    else if (p->terminal)
         draw(p);
     else
         fprintf(p->to, "       %s\n", line);

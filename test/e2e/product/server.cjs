@@ -7,6 +7,7 @@
  *   ill-…       listens, and is not healthy
  *   fickle-…    healthy on the port of its own, not at the product's (FICKLE_PORT)
  *   torn-…      ends at once on any other port than CANARY_PORT
+ *   flapping-…  is healthy one time, ill the next, for two seconds
  *   stubborn-…  does not end when it is asked to
  *   loud-…      prints more than is kept
  */
@@ -15,9 +16,13 @@ const http = require('node:http');
 const release = process.env.RELEASE ?? 'none';
 const kind = release.split('-')[0];
 
+const began = Date.now();
+let asked = 0;
+const flaps = () => kind === 'flapping' && Date.now() - began < 2000 && asked++ % 2 === 1;
+
 function answer(request, response) {
     const url = new URL(request.url, 'http://product');
-    const well = kind !== 'ill' && !(kind === 'fickle' && request.headers.host.endsWith(`:${process.env.FICKLE_PORT}`));
+    const well = kind !== 'ill' && !(url.pathname === '/health' && flaps()) && !(kind === 'fickle' && request.headers.host.endsWith(`:${process.env.FICKLE_PORT}`));
     response.setHeader('X-Release', release);
     response.setHeader('X-Pid', process.pid);
     response.setHeader('X-Directory', __dirname);
