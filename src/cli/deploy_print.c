@@ -59,16 +59,35 @@ static void draw(struct deploy_print *p)
     fflush(p->to);
 }
 
+static void put_log(struct deploy_print *p, const char *line)
+{
+    char now[CLOCK_TEXT_SIZE];
+
+    if (!p->log)
+        return;
+    clock_format(clock_now(), now);
+    fprintf(p->log, "%s %s\n", now, line);
+    fflush(p->log);
+}
+
+static void put_repeated(struct deploy_print *p)
+{
+    if (p->to && !p->terminal && p->repeated)
+        fprintf(p->to, "       (%lld more of these)\n", (long long)p->repeated);
+    p->repeated = 0;
+}
+
 static void say(void *context, const char *line)
 {
     struct deploy_print *p = context;
-    char now[CLOCK_TEXT_SIZE];
+    bool again = p->step && strncmp(p->last, line, DEPLOY_PRINT_LINE - 1) == 0;
 
-    if (p->log) {
-        clock_format(clock_now(), now);
-        fprintf(p->log, "%s %s\n", now, line);
-        fflush(p->log);
+    put_log(p, line);
+    if (again && !p->terminal) {
+        p->repeated++;
+        return;
     }
+    put_repeated(p);
     snprintf(p->last, sizeof p->last, "%.*s", DEPLOY_PRINT_LINE - 1, line);
     if (!p->to)
         return;
@@ -131,6 +150,7 @@ static const char *word_of(enum journal_phase phase)
 
 static void print_end(struct deploy_print *p, const struct steps_event *e)
 {
+    put_repeated(p);
     if (p->terminal)
         fputs("\r\033[K", p->to);
     print_title(p, p->step->title);

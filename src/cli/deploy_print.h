@@ -24,6 +24,7 @@ struct deploy_print {
     FILE *log;
     int64_t began, drawn, done, total;
     char last[DEPLOY_PRINT_LINE];
+    int64_t repeated;         /* how often the last line came again, which is not printed */
     struct progress progress; /* to be given to what works */
 };
 
