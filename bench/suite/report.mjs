@@ -123,6 +123,9 @@ first round. Connections are kept alive, without pipelining, and one request is 
 - Mail: the messages are inserted by \`build/bench/seed_mail\`, over 85 days, 200 domains, 10 templates and two
   tenants; one request at a time by the administrator of the larger one. A log's worst depth is the
   slowest of its newest page, the middle, the end, the end of those that bounced, and those of a state that no message is in.
+- Backup: the two commands, each a process of its own, against \`pg_dump -Fc\` and \`pg_restore\` into a new database,
+  with their defaults. Restore: by the tool's own clock, from the fence until the restored database could be reached.
+  Deployment: of a process, the release that runs once more; from exec to the end, less the step that checks.
 - Idle connections: each makes a request, is held for three seconds and must answer another; the
   growth of the server's proportional set size (\`smaps_rollup\`) is divided by their number.
 - Start: \`build/bench/start\`, on a database that exists; memory is the proportional set size of

@@ -5,6 +5,7 @@ import path from 'node:path';
 
 import { measureWith, median, ratio, rounds } from './measure.mjs';
 import { holdfast, run, tool } from './places.mjs';
+import * as deploy from './deploy.mjs';
 import * as servers from './servers.mjs';
 
 const CLIENTS = 64;
@@ -444,6 +445,9 @@ export const rows = [
   { name: 'events-sqlite', run: eventsSqlite },
   { name: 'events-postgres', run: eventsPostgres },
   { name: 'sns', run: sns },
+  { name: 'backup', run: deploy.backup },
+  { name: 'restore', run: deploy.restore },
+  { name: 'deploy', run: deploy.nothing },
   { name: 'idle', run: idle, peers: true },
   { name: 'start', run: start, peers: true },
 ];
