@@ -125,23 +125,32 @@ static int fail(struct calling *c, enum aws_outcome outcome, const char *code, c
     return (int)outcome;
 }
 
+static struct str body_type(const struct aws_request *r)
+{
+    if (r->target.n > 0)
+        return STR("application/x-amz-json-1.1");
+    return r->path.n > 0 ? STR("application/json")
+                         : STR("application/x-www-form-urlencoded; charset=utf-8");
+}
+
 /* One request; *answer holds the body of whichever answer came. */
 static int ask(struct calling *c, struct http_client *client, struct buf *answer)
 {
     const struct aws_request *r = c->request;
-    bool form = r->path.n == 0;
+    bool root = r->path.n == 0;
     struct http_client_aws sign = {.region = c->a->options.region,
                                    .service = aws_service_name(r->service),
                                    .key_id = str_of(c->keys.key_id),
                                    .secret = str_of(c->keys.secret),
                                    .session_token = str_of(c->keys.token)};
-    struct http_client_header type = {STR("Content-Type"),
-                                      form ? STR("application/x-www-form-urlencoded; charset=utf-8")
-                                           : STR("application/json")};
+    struct http_client_header headers[] = {{STR("Content-Type"), body_type(r)},
+                                           {STR("X-Amz-Target"), r->target}};
     char url[AWS_ORIGIN_SIZE + PATH_MAX_BYTES + 1];
     struct http_client_request request = {.method = r->body.n > 0 ? STR("POST") : STR("GET"),
-                                          .headers = &type,
-                                          .header_count = r->body.n > 0,
+                                          .headers = headers,
+                                          .header_count = r->body.n == 0     ? 0
+                                                          : r->target.n == 0 ? 1
+                                                                             : 2,
                                           .body = r->body,
                                           .aws = &sign,
                                           .keep = STR("X-Amzn-ErrorType")};
@@ -151,8 +160,8 @@ static int ask(struct calling *c, struct http_client *client, struct buf *answer
         return result;
     if (r->path.n > PATH_MAX_BYTES)
         return fault_set(FAULT_LIMIT, "the path of a call to AWS is too long");
-    snprintf(url + strlen(url), PATH_MAX_BYTES + 1, "%.*s", form ? 1 : (int)r->path.n,
-             form ? "/" : r->path.p);
+    snprintf(url + strlen(url), PATH_MAX_BYTES + 1, "%.*s", root ? 1 : (int)r->path.n,
+             root ? "/" : r->path.p);
     request.url = str_of(url);
     return http_client_call(client, &request, answer, &c->reply);
 }

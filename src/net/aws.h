@@ -20,7 +20,8 @@
 enum aws_service {
     AWS_SES, /* both versions of its API: /v2/email/..., and forms to / */
     AWS_SNS,
-    AWS_STS
+    AWS_STS,
+    AWS_ECS
 };
 
 /* Where credentials come from; what is empty is not asked. */
@@ -57,6 +58,9 @@ struct aws_request {
     enum aws_service service;
     struct str path; /* "/v2/email/account"; empty: "/", and the body is a form */
     struct str body; /* JSON where there is a path; empty then: GET, else POST */
+    /* "AmazonEC2ContainerServiceV20141113.ListTasks": X-Amz-Target of the services whose operations
+     * are all at "/"; the body is JSON then. */
+    struct str target;
 };
 
 /*

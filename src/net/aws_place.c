@@ -12,6 +12,7 @@ static const struct {
     [AWS_SES] = {STR_INIT("ses"), "email"},
     [AWS_SNS] = {STR_INIT("sns"), "sns"},
     [AWS_STS] = {STR_INIT("sts"), "sts"},
+    [AWS_ECS] = {STR_INIT("ecs"), "ecs"},
 };
 
 struct str aws_service_name(enum aws_service service)

@@ -128,6 +128,27 @@ static void test_json(void **state)
     assert_true(str_eq(buf_str(&s->answer), STR("{}{\"a\":1}")));
 }
 
+static void test_operation_in_a_header(void **state)
+{
+    struct scene *s = *state;
+    struct aws_peer_row rows[] = {{"POST / ", 200, NULL, "{}"}, {0}};
+    struct aws_request request = {.service = AWS_ECS,
+                                  .target = STR("AmazonEC2ContainerServiceV20141113.ListTasks"),
+                                  .body = STR("{\"cluster\":\"c\"}")};
+
+    aws_peer_answer(s->peer, rows);
+    assert_int_equal(call(s, &request), 0);
+    expect_head(s, "POST / HTTP/1.1\n", "ecs", "application/x-amz-json-1.1");
+    assert_non_null(strstr(aws_peer_request(s->peer, 0),
+                           "\nX-Amz-Target: AmazonEC2ContainerServiceV20141113.ListTasks\n"));
+    assert_non_null(strstr(aws_peer_request(s->peer, 0), "\n\n{\"cluster\":\"c\"}"));
+    s->answer.n = 0;
+    request = (struct aws_request){.service = AWS_SNS, .body = STR("Action=ListTopics&Version=1")};
+    aws_peer_answer(s->peer, rows);
+    assert_int_equal(call(s, &request), 0);
+    assert_null(strstr(aws_peer_request(s->peer, 0), "X-Amz-Target"));
+}
+
 static void test_session_token_is_sent(void **state)
 {
     struct scene *s = *state;
@@ -340,6 +361,7 @@ static void test_places(void **state)
         {"eu-west-1", "", "https://email.eu-west-1.amazonaws.com", AWS_SES},
         {"us-east-1", "", "https://sns.us-east-1.amazonaws.com", AWS_SNS},
         {"us-gov-west-1", "", "https://sts.us-gov-west-1.amazonaws.com", AWS_STS},
+        {"eu-west-1", "", "https://ecs.eu-west-1.amazonaws.com", AWS_ECS},
         {"cn-north-1", "", "https://sns.cn-north-1.amazonaws.com.cn", AWS_SNS},
         {"cn-north-1", "http://127.0.0.1:5000", "http://127.0.0.1:5000", AWS_SNS},
         {"x", "http://127.0.0.1:5000/", "http://127.0.0.1:5000", AWS_SES},
@@ -390,6 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_form),
         TEST(test_json),
+        TEST(test_operation_in_a_header),
         TEST(test_session_token_is_sent),
         TEST(test_refusals),
         TEST(test_no_answer),

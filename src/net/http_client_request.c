@@ -44,6 +44,13 @@ static bool is_ours(struct str name)
     return str_has_prefix_ci(name, STR("Proxy-"));
 }
 
+/* X-Amz-Target names an operation, and is signed as any other header is. */
+static bool is_of_signature(struct str name)
+{
+    return str_eq_ci(name, STR("Authorization")) ||
+           (str_has_prefix_ci(name, STR("X-Amz-")) && !str_eq_ci(name, STR("X-Amz-Target")));
+}
+
 static int check_header(const struct http_client_header *h, bool sign)
 {
     if (!http_client_is_token(h->name))
@@ -54,8 +61,7 @@ static int check_header(const struct http_client_header *h, bool sign)
         fault_keep("the header %.*s is empty or not one line of text", STR_ARG(h->name));
     else if (is_ours(h->name))
         fault_keep("the header %.*s is not the caller's to set", STR_ARG(h->name));
-    else if (sign && (str_eq_ci(h->name, STR("Authorization")) ||
-                      str_has_prefix_ci(h->name, STR("X-Amz-"))))
+    else if (sign && is_of_signature(h->name))
         fault_keep("the header %.*s is the signature's", STR_ARG(h->name));
     else
         return 0;
