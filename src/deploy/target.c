@@ -1,6 +1,6 @@
 #include "deploy/target.h"
 
-static const struct target_kind *const kinds[] = {&target_process, &target_pm2};
+static const struct target_kind *const kinds[] = {&target_process, &target_pm2, &target_ecs};
 
 const struct target_kind *target_kind(const struct conf_environment *e)
 {
