@@ -1,7 +1,7 @@
 #include "deploy/target.h"
 
-static const struct target_kind *const kinds[] = {&target_process, &target_pm2, &target_ecs,
-                                                  &target_kubernetes};
+static const struct target_kind *const kinds[] = {&target_process, &target_pm2, &target_compose,
+                                                  &target_ecs, &target_kubernetes};
 
 const struct target_kind *target_kind(const struct conf_environment *e)
 {
