@@ -312,3 +312,69 @@ void pg_on_notice(struct pg *c, void (*take)(void *context, const char *message)
     c->notice = take;
     c->notice_context = context;
 }
+
+/* Begins a COPY. Returns 0 or an outcome. */
+static int begin_copy(struct pg *c, const char *sql, ExecStatusType wanted)
+{
+    bool asked = false;
+    PGresult *answer = PQexec(c->connection, sql);
+
+    if (PQresultStatus(answer) != wanted)
+        return refuse(c, answer, asked);
+    PQclear(answer);
+    return 0;
+}
+
+/* What the server says of a COPY that has ended. */
+static int end_of_copy(struct pg *c, int64_t *ret_rows)
+{
+    bool asked = false;
+    PGresult *answer = all_answers(c, &asked);
+
+    if (PQresultStatus(answer) != PGRES_COMMAND_OK)
+        return refuse(c, answer, asked);
+    *ret_rows = strtoll(PQcmdTuples(answer), NULL, 10);
+    PQclear(answer);
+    return 0;
+}
+
+/* Returns 0 at the end, or an outcome of either. */
+static int pump(struct pg *from, struct pg *to)
+{
+    char *row;
+    int n;
+
+    while ((n = PQgetCopyData(from->connection, &row, 0)) > 0) {
+        int sent = PQputCopyData(to->connection, row, n);
+        PQfreemem(row);
+        if (sent != 1)
+            return say(PG_UNREACHABLE, PQerrorMessage(to->connection));
+    }
+    return 0;
+}
+
+int pg_copy(struct pg *from, const char *out, struct pg *to, const char *in, int64_t *ret_rows)
+{
+    int64_t rows = 0, read = 0;
+    int result = begin_copy(to, in, PGRES_COPY_IN);
+
+    if (result)
+        return result;
+    result = begin_copy(from, out, PGRES_COPY_OUT);
+    bool begun = result == 0;
+    if (result == 0)
+        result = pump(from, to);
+    if (begun && result == 0)
+        result = end_of_copy(from, &read);
+    if (PQputCopyEnd(to->connection, result ? "what was to be copied cannot be read" : NULL) != 1 &&
+        result == 0)
+        return say(PG_UNREACHABLE, PQerrorMessage(to->connection));
+    if (result) {
+        PQclear(all_answers(to, &(bool){false}));
+        return result;
+    }
+    result = end_of_copy(to, &rows);
+    if (result == 0)
+        *ret_rows = rows;
+    return result;
+}

@@ -75,6 +75,13 @@ int pg_query(struct pg *c, const char *sql, const char *const *params, int n,
 /* As pg_query, for what returns no rows that anyone wants. */
 int pg_run(struct pg *c, const char *sql);
 
+/*
+ * Streams what COPY ... TO STDOUT gives on one connection into COPY ... FROM STDIN on another, in
+ * bounded memory and without looking at cancel. *ret_rows counts the rows. Returns 0 or an outcome;
+ * what failed, and on which, is in fault_message().
+ */
+int pg_copy(struct pg *from, const char *out, struct pg *to, const char *in, int64_t *ret_rows);
+
 int pg_rows_count(const struct pg_rows *rows);
 /* Of row i, column j from 0; "" where it is NULL. Valid as long as the rows. */
 const char *pg_text(const struct pg_rows *rows, int i, int j);

@@ -182,12 +182,64 @@ static void test_place(void **state)
     assert_string_equal(pg_identifier(&a, "a\"b"), "\"a\"\"b\"");
 }
 
+static int64_t copy_into(struct product *p, struct pg *other, const char *out, const char *in,
+                         int *ret)
+{
+    int64_t n = -1;
+
+    *ret = pg_copy(other, out, p->pg, in, &n);
+    return n;
+}
+
+/* Of whatever size; and where either end fails both connections go on. */
+static void test_copy_between(void **state)
+{
+    static const char out[] = "COPY (SELECT i, repeat('x', 1000) FROM generate_series(1, 20000) i)"
+                              " TO STDOUT (FORMAT binary)";
+    static const char in[] = "COPY taken FROM STDIN (FORMAT binary)";
+    struct product *p = *state;
+    struct pg *other _cleanup_pg_ = open_with(p, (struct pg_options){.name = "other"});
+    int r;
+
+    product_run(p, "CREATE TABLE taken (i int, t text)");
+    assert_int_equal(copy_into(p, other, out, in, &r), 20000);
+    assert_int_equal(r, 0);
+    assert_int_equal(product_number(p, "SELECT count(*) FROM taken WHERE length(t) = 1000"), 20000);
+    assert_int_equal(copy_into(p, other, "COPY (SELECT 1, 'x' WHERE false) TO STDOUT",
+                               "COPY taken FROM STDIN", &r),
+                     0);
+
+    assert_int_equal(copy_into(p, other, out, "COPY none FROM STDIN (FORMAT binary)", &r), -1);
+    assert_int_equal(r, PG_REFUSED);
+    assert_string_equal(pg_error(p->pg).sqlstate, "42P01");
+    assert_int_equal(copy_into(p, other, "COPY none TO STDOUT", in, &r), -1);
+    assert_int_equal(r, PG_REFUSED);
+    assert_string_equal(pg_error(other).sqlstate, "42P01");
+    assert_int_equal(copy_into(p, other,
+                               "COPY (SELECT 1 / (i - 15000), 'x' FROM generate_series(1, 20000) "
+                               "i) TO STDOUT (FORMAT binary)",
+                               in, &r),
+                     -1);
+    assert_int_equal(r, PG_REFUSED);
+    assert_non_null(strstr(fault_message(), "division by zero"));
+    product_run(p, "ALTER TABLE taken ADD CHECK (i <> 7)  NOT VALID");
+    assert_int_equal(copy_into(p, other, out, in, &r), -1);
+    assert_int_equal(r, PG_REFUSED);
+    assert_string_equal(pg_error(p->pg).sqlstate, "23514");
+    assert_int_equal(copy_into(p, other, "SELECT 1", in, &r), -1);
+    assert_int_equal(r, PG_REFUSED);
+    assert_int_equal(product_number(p, "SELECT count(*) FROM taken"), 20000);
+    assert_int_equal(pg_run(other, "SELECT 1"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PRODUCT_TEST(test_rows),        PRODUCT_TEST(test_refusals),  PRODUCT_TEST(test_copy),
-        PRODUCT_TEST(test_unreachable), PRODUCT_TEST(test_limits),    PRODUCT_TEST(test_cancel),
-        PRODUCT_TEST(test_notices),     cmocka_unit_test(test_place),
+        PRODUCT_TEST(test_rows),         PRODUCT_TEST(test_refusals),
+        PRODUCT_TEST(test_copy),         PRODUCT_TEST(test_unreachable),
+        PRODUCT_TEST(test_limits),       PRODUCT_TEST(test_cancel),
+        PRODUCT_TEST(test_notices),      cmocka_unit_test(test_place),
+        PRODUCT_TEST(test_copy_between),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
