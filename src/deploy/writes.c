@@ -30,10 +30,11 @@ static int add_other(struct looking *l, const char *sentence)
 }
 
 /* Reads the moment, and whether it is comparable at all. */
-static int read_moment(struct looking *l)
+static int read_moment(struct pg *live, const struct backup_manifest *m, struct arena *a,
+                       const char **ret_snapshot, bool *ret_same)
 {
     struct pg_rows *rows _cleanup_pg_rows_ = NULL;
-    int r = pg_query(l->live,
+    int r = pg_query(live,
                      "SELECT pg_current_snapshot(), (SELECT system_identifier FROM"
                      " pg_control_system()), oid FROM pg_database WHERE datname ="
                      " current_database()",
@@ -41,11 +42,11 @@ static int read_moment(struct looking *l)
 
     if (r)
         return r;
-    l->w->snapshot = copy(l->a, pg_text(rows, 0, 0));
-    if (!l->w->snapshot)
+    *ret_snapshot = copy(a, pg_text(rows, 0, 0));
+    if (!*ret_snapshot)
         return FAULT_MEMORY;
-    l->same = strcmp(pg_text(rows, 0, 1), l->m->system) == 0 &&
-              strcmp(pg_text(rows, 0, 2), l->m->oid) == 0;
+    *ret_same =
+        strcmp(pg_text(rows, 0, 1), m->system) == 0 && strcmp(pg_text(rows, 0, 2), m->oid) == 0;
     return 0;
 }
 
@@ -55,21 +56,34 @@ static int read_moment(struct looking *l)
  * their subtransactions. The comparison is of 32 bits; a frozen row's old number can only be taken
  * for a young one.
  */
-static int make_condition(struct looking *l)
+int writes_younger_than(const char *snapshot, struct arena *a, const char **ret)
 {
-    struct str rest = str_of(l->m->snapshot), part[3] = {0};
+    struct str rest = str_of(snapshot), part[3] = {0};
     uint64_t xmin, xmax;
 
     for (int i = 0; i < 3; i++)
         str_next(&rest, ':', &part[i]);
     if (str_to_u64(part[0], INT64_MAX, &xmin) || str_to_u64(part[1], INT64_MAX, &xmax)) {
-        fault_keep("the manifest's snapshot \"%.60s\" is none", l->m->snapshot);
+        fault_keep("the snapshot \"%.60s\" is none", snapshot);
         return BACKUP_DAMAGED;
     }
     uint64_t from = (part[2].n ? xmin : xmax) & ((1ULL << EPOCH_BITS) - 1);
-    l->condition =
-        arena_printf(l->a, "age(xmin) BETWEEN 0 AND age('%llu'::xid)", (unsigned long long)from);
-    return l->condition ? 0 : FAULT_MEMORY;
+    *ret = arena_printf(a, "age(xmin) BETWEEN 0 AND age('%llu'::xid)", (unsigned long long)from);
+    return *ret ? 0 : FAULT_MEMORY;
+}
+
+int writes_younger(struct pg *live, const struct backup_manifest *m, struct arena *a,
+                   const char **ret)
+{
+    const char *snapshot, *condition = NULL;
+    bool same = false;
+    int r = backup_pg(read_moment(live, m, a, &snapshot, &same), "the server's transactions");
+
+    if (r == 0 && same)
+        r = writes_younger_than(m->snapshot, a, &condition);
+    if (r == 0)
+        *ret = condition;
+    return r;
 }
 
 static int count_newer(struct looking *l, const char *relation, int64_t *ret)
@@ -222,7 +236,7 @@ static int look(struct looking *l)
     if (r == 0)
         r = survey_begin(l->live);
     if (r == 0)
-        r = read_moment(l);
+        r = read_moment(l->live, l->m, l->a, &l->w->snapshot, &l->same);
     if (r)
         return r;
     l->w->horizon = l->same && strcmp(l->w->snapshot, l->m->snapshot) == 0;
@@ -237,7 +251,7 @@ int writes_since(struct pg *live, const struct backup_manifest *m, struct arena 
 {
     struct writes w = {.others = arena_array(a, OTHERS_MAX, sizeof *w.others)};
     struct looking l = {.live = live, .m = m, .a = a, .w = &w};
-    int r = w.others ? make_condition(&l) : FAULT_MEMORY;
+    int r = w.others ? writes_younger_than(m->snapshot, a, &l.condition) : FAULT_MEMORY;
 
     if (r)
         return r;

@@ -54,6 +54,17 @@ int writes_since(struct pg *live, const struct backup_manifest *m, struct arena 
 int writes_more(struct pg *live, const struct writes *before, struct arena *a, struct buf *names,
                 bool *ret_more);
 
+/*
+ * A condition of SQL that holds for each row of a table whose version may be younger than the
+ * backup; NULL where that cannot be told, because it is of another database. Returns as
+ * backup_create, and BACKUP_DAMAGED.
+ */
+int writes_younger(struct pg *live, const struct backup_manifest *m, struct arena *a,
+                   const char **ret);
+
+/* The same of a snapshot of the live database itself ("xmin:xmax:in,progress"). */
+int writes_younger_than(const char *snapshot, struct arena *a, const char **ret);
+
 /* The list for people, a line each. */
 void writes_print(const struct writes *w, struct buf *out);
 
