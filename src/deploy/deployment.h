@@ -46,9 +46,6 @@ struct deployment {
     /* Asks somebody whether so many statements that destroy data may run; NULL: nobody is there. */
     bool (*consent)(void *context, size_t statements);
     void *consent_context;
-    /* Of struct restore, where a backup is restored on the way back. */
-    int (*carry_over)(void *context, struct pg *live, struct pg *restored);
-    void *carry_context;
     void *owner;        /* the caller's, for steps.hear, whose context is the deployment */
     struct steps steps; /* its context is the deployment */
 };

@@ -9,6 +9,7 @@
 #include "deploy/deployment_data.h"
 
 #include "base/fault.h"
+#include "deploy/carry.h"
 #include "deploy/deployment_steps.h"
 #include "deploy/migrate_down.h"
 #include "deploy/restore.h"
@@ -100,9 +101,23 @@ static int refuse(struct deployment *d, const struct restore_report *report)
     return STEP_FAILED;
 }
 
+/* What Holdfast's own tables have, that the backup had not. */
+static void tell_carried(struct deployment *d, const struct carry *carry)
+{
+    struct buf list _cleanup_buf_ = buf_init(LIST_MAX);
+    struct str rest, line;
+
+    carry_print(&carry->report, &list);
+    rest = buf_str(&list);
+    while (str_next(&rest, '\n', &line))
+        if (line.n)
+            progress_say(d->progress, "carried over: %.*s", STR_ARG(line));
+}
+
 static int restore(struct deployment *d)
 {
     struct restore_report report;
+    struct backup backup;
     struct backup_place place;
     char path[DEPLOYMENT_PATH_SIZE];
     int result = step_text(&d->steps, "backup", "path", path, sizeof path);
@@ -114,18 +129,23 @@ static int restore(struct deployment *d)
         return STEP_FAILED;
     }
     result = deployment_place(d, &place);
+    if (result == 0)
+        result = deployment_backup_outcome(backup_open(path, d->a, &backup));
     if (result)
         return result;
     place.cancel = d->at_once;
+    struct carry carry = {.manifest = &backup.manifest};
     struct restore options = {.path = path,
                               .accept_data_loss = d->options.accept_data_loss || is_fenced(d),
-                              .carry_over = d->carry_over,
-                              .context = d->carry_context};
+                              .carry_over = carry_over,
+                              .carry_over_sqlite = carry_over_sqlite,
+                              .context = &carry};
     result = restore_run(&place, &options, d->a, &report);
     if (result == BACKUP_WRITTEN)
         return refuse(d, &report);
     if (result)
         return deployment_backup_outcome(result);
+    tell_carried(d, &carry);
     if (*report.failed)
         progress_say(d->progress, "the database as it was is kept as %s", report.failed);
     return note_way(d, arena_printf(d->a, "the backup %s was restored%s%s", path,

@@ -38,10 +38,13 @@ const char *restore_stage_name(enum restore_stage stage);
 struct restore {
     const char *path;
     bool accept_data_loss; /* of what was written since the backup */
-    /* Copies what must not be lost from the live database into the restored one, while nobody
-     * else is connected to either. May be run again on the same two. What it returns, if not 0,
-     * lifts the fence and is returned. NULL: nothing is carried over. */
-    int (*carry_over)(void *context, struct pg *live, struct pg *restored);
+    /* Copies what must not be lost from the live database, NULL where it is gone, into the restored
+     * one: deploy/carry.h. Called once before the fence, and then behind it, while nobody else is
+     * connected to either; with a killed run, more often. What it returns, if not 0, lifts the
+     * fence and is returned. NULL: nothing is carried over. */
+    int (*carry_over)(void *context, struct pg *live, struct pg *restored, bool fenced);
+    /* The same of two SQLite files, while nobody can write to the live database. */
+    int (*carry_over_sqlite)(void *context, const char *live, const char *restored);
     /* Told of each stage before it begins; not 0 stops there, as above. NULL: not. */
     int (*on_stage)(void *context, enum restore_stage stage);
     void *context;

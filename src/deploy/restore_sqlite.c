@@ -20,8 +20,10 @@ struct overwriting {
     const char *path;
     sqlite3 *live, *from;
     sqlite3_backup *pages;
-    struct backup_file aside;
+    const char *directory; /* of the live database */
+    struct backup_file aside, prepared;
     char name[NAME_MAX + 1], partial[PATH_MAX];
+    char prepared_name[NAME_MAX + 1], prepared_path[PATH_MAX];
     bool wal;
 };
 
@@ -42,7 +44,9 @@ static int lock(struct overwriting *o)
     int r = backup_sqlite_open(o->path, SQLITE_OPEN_READWRITE, &o->live);
 
     if (r == 0)
-        r = backup_sqlite_open(o->r->options->path, SQLITE_OPEN_READONLY, &o->from);
+        r = backup_sqlite_open(o->r->options->carry_over_sqlite ? o->prepared_path
+                                                                : o->r->options->path,
+                               SQLITE_OPEN_READONLY, &o->from);
     if (r)
         return r;
     o->wal = is_wal(o->live);
@@ -52,24 +56,61 @@ static int lock(struct overwriting *o)
     return 0;
 }
 
-/* Beside the live database, as a part that a later run removes if this one is killed. */
-static int begin_aside(struct overwriting *o)
+/* Beside the live database, as parts that a later run removes if this one is killed. */
+static int choose_names(struct overwriting *o)
 {
     const char *slash = strrchr(o->path, '/'), *base = slash ? slash + 1 : o->path;
     struct uuid id = uuid_new();
     char id8[BACKUP_ID8_SIZE];
-    const char *directory =
-        slash ? arena_printf(o->r->a, "%.*s", (int)(slash - o->path), o->path) : ".";
 
-    if (!directory)
+    o->directory = slash == o->path ? "/"
+                   : slash          ? arena_printf(o->r->a, "%.*s", (int)(slash - o->path), o->path)
+                                    : ".";
+    if (!o->directory)
         return FAULT_MEMORY;
-    if (slash == o->path)
-        directory = "/";
     backup_id8(&id, id8);
     snprintf(o->name, sizeof o->name, "%.200s_failed_%s", base, id8);
-    snprintf(o->partial, sizeof o->partial, "%s/%.220s.partial", directory, o->name);
-    backup_file_sweep(directory);
-    return backup_file_begin(directory, o->name, &o->aside);
+    snprintf(o->partial, sizeof o->partial, "%s/%.220s.partial", o->directory, o->name);
+    snprintf(o->prepared_name, sizeof o->prepared_name, "%.200s_restore_%s", base, id8);
+    snprintf(o->prepared_path, sizeof o->prepared_path, "%s/%.220s.partial", o->directory,
+             o->prepared_name);
+    return 0;
+}
+
+/* A copy of the backup for the carry-over to change: the live database becomes both at once. */
+static int prepare(struct overwriting *o)
+{
+    sqlite3 *backup;
+    int r = backup_file_begin(o->directory, o->prepared_name, &o->prepared);
+
+    if (r == 0)
+        r = backup_sqlite_open(o->r->options->path, SQLITE_OPEN_READONLY, &backup);
+    if (r)
+        return r;
+    r = backup_sqlite_copy_into(o->r->place, backup, o->prepared_path);
+    sqlite3_close(backup);
+    return r;
+}
+
+static int begin_files(struct overwriting *o)
+{
+    int r = choose_names(o);
+
+    if (r)
+        return r;
+    backup_file_sweep(o->directory);
+    if (o->r->options->carry_over_sqlite)
+        r = prepare(o);
+    return r ? r : backup_file_begin(o->directory, o->name, &o->aside);
+}
+
+static int carry_over(struct overwriting *o)
+{
+    const struct restore *options = o->r->options;
+
+    return options->carry_over_sqlite
+               ? options->carry_over_sqlite(options->context, o->partial, o->prepared_path)
+               : 0;
 }
 
 /* In WAL mode one may read beside the lock. Else nobody may, but the file is as it was committed;
@@ -183,16 +224,18 @@ static int overwrite(struct overwriting *o)
 static int set_aside_and_overwrite(struct overwriting *o, int backup_fd)
 {
     struct restore_report *report = o->r->report;
-    int r = lock(o);
+    int r = begin_files(o);
 
     if (r == 0)
-        r = begin_aside(o);
+        r = lock(o);
     if (r)
         return r;
     progress_say(o->r->place->progress, "Copying %s aside", o->path);
     r = copy_aside(o);
     if (r == 0)
         r = check_writes(o, backup_fd);
+    if (r == 0)
+        r = carry_over(o);
     if (r == 0)
         r = backup_file_keep(&o->aside);
     if (r == 0) {
@@ -202,7 +245,6 @@ static int set_aside_and_overwrite(struct overwriting *o, int backup_fd)
         if (r && report->failed && unlink(report->failed) == 0)
             report->failed = "";
     }
-    backup_file_end(&o->aside);
     return r;
 }
 
@@ -210,14 +252,19 @@ int restore_run_sqlite(const struct backup_place *place, const struct restore *o
                        struct arena *a, struct restore_report *report)
 {
     struct restoring r = {.place = place, .options = options, .a = a, .report = report};
-    struct overwriting o = {.r = &r, .path = place->url + strlen("sqlite:"), .aside = {.fd = -1}};
+    struct overwriting o = {.r = &r,
+                            .path = place->url + strlen("sqlite:"),
+                            .aside = {.fd = -1},
+                            .prepared = {.fd = -1}};
     int fd, result = backup_check_file(place, &report->backup, &fd);
 
-    o.aside.directory_fd = -1;
+    o.aside.directory_fd = o.prepared.directory_fd = -1;
     report->database = o.path;
     if (result)
         return result;
     result = set_aside_and_overwrite(&o, fd);
+    backup_file_end(&o.aside);
+    backup_file_end(&o.prepared);
     if (o.pages)
         sqlite3_backup_finish(o.pages);
     sqlite3_close(o.live);

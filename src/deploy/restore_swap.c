@@ -150,11 +150,24 @@ static int check_late(struct swap *s)
     return BACKUP_WRITTEN;
 }
 
-static int carry_over(struct swap *s)
+static int carry_over(struct swap *s, bool fenced)
 {
     const struct restore *o = s->r->options;
 
-    return o->carry_over && s->live ? o->carry_over(o->context, s->live, s->twin) : 0;
+    return o->carry_over ? o->carry_over(o->context, s->live, s->twin, fenced) : 0;
+}
+
+/* What takes long is done while the live database serves, and so is finding that it cannot be. */
+static int carry_ahead(struct swap *s)
+{
+    const atomic_int *cancel = s->r->place->cancel;
+    int r = carry_over(s, false);
+
+    if (r == 0 && cancel && atomic_load(cancel)) {
+        fault_keep("interrupted");
+        r = BACKUP_CANCELLED;
+    }
+    return r;
 }
 
 /* What the comment of the live database was becomes that of the new one. */
@@ -214,7 +227,7 @@ static int fenced(struct swap *s)
     if (r == 0)
         r = restore_enter(s->r, RESTORE_CARRY_OVER);
     if (r == 0)
-        r = carry_over(s);
+        r = carry_over(s, true);
     if (r == 0)
         r = read_comment(s, &comment);
     if (r == 0)
@@ -296,6 +309,8 @@ int restore_swap(struct restoring *r)
     r->report->restored = arena_str(r->a, str_of(r->twin.name)).p;
     progress_say(r->place->progress, "Putting %s in the place of %s", r->twin.name, r->live);
     result = open_all(&s);
+    if (result == 0)
+        result = carry_ahead(&s);
     if (result == 0)
         result = swap_names(&s);
     close_databases(&s);

@@ -151,7 +151,7 @@ struct hook {
     struct scene *s;
     enum restore_stage at;
     bool kill, write;
-    int says, calls;
+    int says, calls, calls_ahead, says_ahead;
     const char *other;
 };
 
@@ -328,11 +328,18 @@ static void test_locked(void **state)
     assert_restored(s);
 }
 
-static int carry(void *context, struct pg *live, struct pg *restored)
+static int carry(void *context, struct pg *live, struct pg *restored, bool fenced)
 {
     struct hook *h = context;
     struct pg_rows *rows _cleanup_pg_rows_ = NULL;
+    struct pg *other = NULL;
 
+    if (!fenced) {
+        assert_int_equal(twin_open(&h->s->place, h->s->p->database, "test", NULL, &other), 0);
+        pg_close(other);
+        h->calls_ahead++;
+        return h->says_ahead;
+    }
     h->calls++;
     assert_int_equal(
         pg_query(live, "SELECT name FROM customers WHERE name = 'late'", NULL, 0, &rows), 0);
@@ -340,7 +347,6 @@ static int carry(void *context, struct pg *live, struct pg *restored)
     assert_int_equal(pg_query(restored, "INSERT INTO \"Odd name\" VALUES (-1, $1)", &name, 1, NULL),
                      0);
     /* Nobody else is there, and nobody comes. */
-    struct pg *other = NULL;
     assert_int_equal(twin_open(&h->s->place, h->s->p->database, "test", NULL, &other),
                      BACKUP_FAILED);
     assert_non_null(strstr(fault_message(), "not currently accepting connections"));
@@ -351,17 +357,23 @@ static void test_carry_over(void **state)
 {
     struct scene *s = *state;
     struct backup b = scene_backup(s);
-    struct hook hook = {.s = s, .says = HOOK_SAYS};
+    struct hook hook = {.s = s, .says = HOOK_SAYS, .says_ahead = HOOK_SAYS + 1};
     struct restore o = {
         .path = b.path, .accept_data_loss = true, .carry_over = carry, .context = &hook};
     struct restore_report report;
 
     change(s);
+    /* What cannot be carried over is found before the product notices. */
+    assert_int_equal(restore_with(s, o, &report), HOOK_SAYS + 1);
+    assert_int_equal(product_number(s->p, "SELECT count(*) FROM customers WHERE name = 'late'"), 1);
+    assert_int_equal(hook.calls, 0);
+    hook.says_ahead = 0;
     assert_int_equal(restore_with(s, o, &report), HOOK_SAYS);
     assert_live(s);
     hook.says = 0;
     assert_int_equal(restore_with(s, o, &report), 0);
     assert_int_equal(hook.calls, 2);
+    assert_int_equal(hook.calls_ahead, 3);
     assert_restored(s);
     assert_int_equal(product_number(s->p, "SELECT count(*) FROM \"Odd name\" WHERE n = -1"), 1);
 }
@@ -385,6 +397,16 @@ static void test_prepared(void **state)
     assert_int_equal(twins(s), 0);
 }
 
+static int carry_from_none(void *context, struct pg *live, struct pg *restored, bool fenced)
+{
+    int *calls = context;
+
+    assert_null(live);
+    assert_non_null(restored);
+    *calls += fenced;
+    return 0;
+}
+
 /* The database may be gone altogether. */
 static void test_without_live(void **state)
 {
@@ -395,7 +417,13 @@ static void test_without_live(void **state)
     pg_close(s->p->pg);
     s->p->pg = NULL;
     product_admin(arena_printf(&s->a, "DROP DATABASE %s", s->p->database));
-    assert_int_equal(restore_with(s, (struct restore){.path = b.path}, &report), 0);
+    int calls = 0;
+    assert_int_equal(
+        restore_with(
+            s, (struct restore){.path = b.path, .carry_over = carry_from_none, .context = &calls},
+            &report),
+        0);
+    assert_int_equal(calls, 1);
     assert_string_equal(report.failed, "");
     assert_restored(s);
     assert_string_equal(text(s, "SELECT shobj_description(oid, 'pg_database') FROM pg_database"

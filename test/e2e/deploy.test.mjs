@@ -135,6 +135,24 @@ describe('the last rung: the backup', { skip: !postgresql && 'HOLDFAST_TEST_POST
         assert.deepEqual(await shop.columns(), ['id', 'email']);
         assert.deepEqual(await shop.sql('SELECT email FROM "User"'), ['a']);
     }));
+
+    test('carries over what Holdfast keeps in the same database', () => Shop.with(async (shop) => {
+        await shop.sql('CREATE SCHEMA holdfast');
+        shop.installation.env.DATABASE_URL = `${shop.url}?options=-csearch_path%3Dholdfast`;
+        const user = await shop.installation.addUser();
+        await shop.deploy('v1');
+        await shop.migration(...drops);
+        await shop.deploy('ill-2', exit.incomplete, '--yes');
+        assert.equal((await shop.installation.cli(['users', 'disable', user.email])).code, 0);
+        const { stdout, stderr } = await shop.rollback(exit.done, '--accept-data-loss');
+        assert.match(stderr + stdout, /carried over: accounts disabled: 1\n/);
+        assert.deepEqual(await shop.columns(), ['id', 'email']);
+        assert.deepEqual(await shop.sql('SELECT disabled FROM holdfast.users'), ['1']);
+        const verified = await shop.installation.cli(['trail', 'verify']);
+        assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+        const listed = JSON.parse((await shop.installation.cli(['deployments', 'list', '--json'])).stdout);
+        assert.deepEqual(listed.items.map(({ release }) => release), ['ill-2', 'v1']);
+    }));
 });
 
 describe('what comes between', { concurrency: 4 }, () => {
