@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "cli/backup_print.h"
+#include "deploy/carry.h"
 #include "deploy/pg.h"
 #include "deploy/restore.h"
 
@@ -26,9 +27,29 @@ static int ask(struct product_command *c, const struct backup *b)
     return question ? product_confirm(c, question) : cli_fault("cannot ask", FAULT_MEMORY);
 }
 
-static void print_restored(struct product_command *c, const struct restore_report *report,
-                           struct buf *out)
+/* What restore_run is given as its context. */
+struct restoration {
+    struct carry carry;
+    struct restore_report report;
+};
+
+static void print_carried(const struct restoration *it, struct buf *out)
 {
+    struct buf lines _cleanup_buf_ = buf_init(BACKUP_TEXT_MAX);
+
+    carry_print(&it->carry.report, &lines);
+    if (lines.n == 0)
+        return;
+    buf_printf(out, "Of Holdfast's own tables it has, of what came since:\n");
+    struct str rest = buf_str(&lines), line;
+    while (str_next(&rest, '\n', &line))
+        if (line.n)
+            buf_printf(out, "  %.*s\n", STR_ARG(line));
+}
+
+static void print_restored(struct product_command *c, const struct restoration *it, struct buf *out)
+{
+    const struct restore_report *report = &it->report;
     struct buf lost _cleanup_buf_ = buf_init(BACKUP_TEXT_MAX);
     char at[CLOCK_TEXT_SIZE];
 
@@ -41,6 +62,7 @@ static void print_restored(struct product_command *c, const struct restore_repor
         buf_printf(out, "It was out of reach for %s; all in all it took %s.\n",
                    product_time(&c->a, report->interruption_us / 1000),
                    product_time(&c->a, report->ms));
+    print_carried(it, out);
     writes_print(&report->writes, &lost);
     if (lost.n == 0)
         return;
@@ -53,8 +75,9 @@ static void print_restored(struct product_command *c, const struct restore_repor
         buf_printf(out, "  and while it was restored: %s\n", report->late);
 }
 
-static void print_restored_json(const struct restore_report *report, int r, struct buf *out)
+static void print_restored_json(const struct restoration *it, int r, struct buf *out)
 {
+    const struct restore_report *report = &it->report;
     struct buf lost _cleanup_buf_ = buf_init(BACKUP_TEXT_MAX);
     struct json_writer w = json_writer(out);
 
@@ -69,6 +92,11 @@ static void print_restored_json(const struct restore_report *report, int r, stru
     backup_write_bool(&w, "nothingWritten", report->writes.none && !*report->late);
     backup_write_lines(&w, "writtenSince", buf_str(&lost));
     backup_write_str(&w, "writtenMeanwhile", report->late);
+    json_key(&w, "carriedOver");
+    if (report->swapped)
+        carry_json(&it->carry.report, &w);
+    else
+        json_nil(&w);
     if (r)
         backup_write_str(&w, "reason", fault_message());
     json_object_end(&w);
@@ -101,11 +129,16 @@ static int on_stage(void *context, enum restore_stage stage)
 static int restore(struct product_command *c)
 {
     struct buf out _cleanup_buf_ = buf_init(BACKUP_TEXT_MAX);
+    struct backup b;
+    struct restoration it = {.carry = {.manifest = &b.manifest,
+                                       .accept_trail_break = cli_has(c->cli, "accept-trail-break"),
+                                       .trail_export = cli_value(c->cli, "trail-export")}};
     struct restore options = {.path = c->cli->words[0],
                               .on_stage = on_stage,
+                              .carry_over = carry_over,
+                              .carry_over_sqlite = carry_over_sqlite,
+                              .context = &it.carry,
                               .accept_data_loss = cli_has(c->cli, "accept-data-loss")};
-    struct restore_report report;
-    struct backup b;
     int r = backup_open(options.path, &c->a, &b);
 
     if (r)
@@ -113,17 +146,17 @@ static int restore(struct product_command *c)
     int exit_code = ask(c, &b);
     if (exit_code)
         return exit_code;
-    r = restore_run(&c->place, &options, &c->a, &report);
+    r = restore_run(&c->place, &options, &c->a, &it.report);
     product_end_line(c);
     if (c->quiet)
-        print_restored_json(&report, r, &out);
+        print_restored_json(&it, r, &out);
     else if (r == 0)
-        print_restored(c, &report, &out);
+        print_restored(c, &it, &out);
     char why[400];
     snprintf(why, sizeof why, "%s", fault_message());
     exit_code = backup_print(&out);
     fault_keep("%s", why);
-    return r ? refuse(c, &report, r) : exit_code;
+    return r ? refuse(c, &it.report, r) : exit_code;
 }
 
 static int run_restore(struct cli *cli)
@@ -145,6 +178,11 @@ const struct cli_command cli_backup_restore = {
         "stays locked out.\n\nExit status besides: 4 failed, the old database serves; 5 failed, "
         "and it may be locked out; 6\nsomebody else restores it.\n",
     .options = {{"accept-data-loss", 'a', NULL, "Restore although it was written to since."},
+                {"accept-trail-break", 0, NULL,
+                 "Leave the backup's trail as it is where the live one is of another history."},
+                {"trail-export", 0, "FILE",
+                 "Where the live database has lost Holdfast's tables: what is revoked by this "
+                 "export, and all sessions."},
                 {"yes", 'y', NULL, "Do not ask."},
                 CLI_JSON_OPTION,
                 CLI_CONFIG_OPTION},

@@ -109,6 +109,15 @@ function actionsTable() {
     return table(['action', 'a record of it says'], actions().map((a) => [`\`${a.name}\``, a.help]));
 }
 
+/* What a restore carries over (src/deploy/carry_rules.c), as a program of the build lists it. */
+function carryTable() {
+    const list = execFileSync(path.join(path.dirname(binary), 'test/carry_rules'), { encoding: 'utf8' });
+    return table(['what', 'found by', 'what changes', 'taken is'], list.trimEnd().split('\n').map((line) => {
+        const [says, key, columns, tighter] = line.split('\t');
+        return [says, `\`${key}\``, columns, tighter];
+    }));
+}
+
 function routesTable(openapi) {
     const rows = Object.entries(openapi.paths).flatMap(([at, methods]) =>
         Object.entries(methods).map(([method, route]) =>
@@ -143,6 +152,7 @@ export const places = [
     ['docs/OPERATIONS.md', 'settings', settingsTable],
     ['docs/OPERATIONS.md', 'actions', actionsTable],
     ['docs/OPERATIONS.md', 'keys', keysTable],
+    ['docs/ARCHITECTURE.md', 'carry', carryTable],
     ['docs/ARCHITECTURE.md', 'packages', packagesTable],
     ['docs/holdfast.1', 'settings', settingsList],
 ];
