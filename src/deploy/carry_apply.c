@@ -22,8 +22,8 @@ struct carrying carry_begin(struct carry *c, enum carry_engine engine, bool fenc
     };
 }
 
-/* Each call did, and counted, what it saw; what was not carried and changed again in between is
- * counted by both. */
+/* Each call did what it saw. What is counted alone was by the first: which of it came in between
+ * cannot be told from rows that are merely not known to be older. */
 static void add_report(struct carry_report *total, const struct carry_report *now)
 {
     struct carry_report before = *total;
@@ -32,7 +32,7 @@ static void add_report(struct carry_report *total, const struct carry_report *no
     if (before.installations == 0)
         return;
     for (size_t i = 0; i < carry_rules_count; i++)
-        total->rows[i] += before.rows[i];
+        total->rows[i] = before.rows[i] + (carry_rules[i].counts ? 0 : now->rows[i]);
     total->accounts_restricted += before.accounts_restricted;
     total->trail_breaks += before.trail_breaks;
     total->trail_from = before.trail_from;
