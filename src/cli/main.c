@@ -5,8 +5,10 @@
 #include "crypto/init.h"
 #include "deploy/conf.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 const struct cli_command *const cli_commands[] = {
     &cli_serve,           &cli_users_add,      &cli_users_list,         &cli_users_disable,
@@ -255,12 +257,23 @@ static int no_command(int argc, char **argv, bool group)
     return help && argc >= 3 ? EXIT_DONE : EXIT_USAGE;
 }
 
+/* A file that took the place of a standard stream that is closed would get what is printed. */
+static int keep_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return EXIT_FAILED;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = {0};
     bool group;
     int words;
 
+    if (keep_standard_streams())
+        return EXIT_FAILED;
     if (argc < 2 || same(argv[1], "--help") || same(argv[1], "-h") || same(argv[1], "help")) {
         print_overview(argc < 2 ? stderr : stdout);
         return argc < 2 ? EXIT_USAGE : EXIT_DONE;

@@ -1,0 +1,40 @@
+/*
+ * Deployments of the unlucky, and by the hostile: what people and other programs do between their
+ * steps, and what they leave where a deployment looks.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+
+import { binary } from './harness.mjs';
+import { exit, postgresql, says, Shop } from './shop.mjs';
+
+const adds = ['20240201000000_age', 'ALTER TABLE "User" ADD age int;\n'];
+const drops = ['20240301000000_drop', 'ALTER TABLE "User" DROP email;\n'];
+const without = { migrations: false };
+
+const database = (shop) => new URL(shop.url).pathname.slice(1);
+
+/* By a shell, for what spawn cannot give: streams that are closed, bytes that are no text. */
+const shell = (shop, command) => spawnSync('bash', ['-c', command, binary], { cwd: shop.dir, env: shop.installation.env, encoding: 'utf8' });
+
+/* A deployment that is killed when it says something. */
+async function killedAt(shop, pattern, release, ...args) {
+    const run = shop.start(release, args);
+    await says(run, pattern);
+    run.child.kill('SIGKILL');
+    await run.ended;
+}
+
+describe('a hostile place', { concurrency: 4 }, () => {
+    test('standard streams that are closed leave the journal whole', () => Shop.with(async (shop) => {
+        const { status } = shell(shop, '"$0" deploy --env prod --release v1 <&- >&- 2>&-');
+        assert.equal(status, exit.done);
+        const { journal } = (await shop.deployments()).at(-1);
+        assert.equal(journal.at(-1).data.result, 'done');
+        assert.equal(await shop.serving(), 'v1');
+    }, without));
+});
