@@ -86,6 +86,18 @@ static int take_number(const struct cli *cli, const char *option, int64_t max, i
     return 0;
 }
 
+/* It stands in journals, on terminals, and in the environment of programs. */
+static int check_release(struct str release)
+{
+    if (release.n > DEPLOYMENT_RELEASE_MAX)
+        return cli_fail(EXIT_USAGE, "--release: is longer than %d bytes", DEPLOYMENT_RELEASE_MAX);
+    if (!str_is_utf8(release))
+        return cli_fail(EXIT_USAGE, "--release: is no UTF-8");
+    if (str_has_control(release))
+        return cli_fail(EXIT_USAGE, "--release: has a control character or a line break");
+    return 0;
+}
+
 static int take_options(struct deploy_run *r)
 {
     const struct conf_environment *e = r->d.e;
@@ -108,9 +120,7 @@ static int take_options(struct deploy_run *r)
     o->accept_data_loss = cli_has(r->cli, "accept-data-loss");
     o->destructive = cli_has(r->cli, "yes");
     o->from_unhealthy = cli_has(r->cli, "from-unhealthy");
-    if (o->release && strlen(o->release) > DEPLOYMENT_RELEASE_MAX)
-        return cli_fail(EXIT_USAGE, "--release: is longer than %d bytes", DEPLOYMENT_RELEASE_MAX);
-    return 0;
+    return o->release ? check_release(str_of(o->release)) : 0;
 }
 
 static void list_environments(const struct conf *conf)

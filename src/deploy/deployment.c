@@ -66,7 +66,9 @@ int deployment_begin(struct deployment *d, const char *root)
     if (result)
         return result;
     set_steps(d, j);
-    return journal_write(j, "deployment", JOURNAL_BEGIN, first_data(d));
+    json_t *data = first_data(d);
+    return data ? journal_write(j, "deployment", JOURNAL_BEGIN, data)
+                : fault_set(FAULT_MEMORY, "no memory for the first record, or it is no UTF-8");
 }
 
 /* The first record's data, NULL where it is another one. */

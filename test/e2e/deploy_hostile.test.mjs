@@ -37,4 +37,18 @@ describe('a hostile place', { concurrency: 4 }, () => {
         assert.equal(journal.at(-1).data.result, 'done');
         assert.equal(await shop.serving(), 'v1');
     }, without));
+
+    test('a release is text of one line', () => Shop.with(async (shop) => {
+        for (const release of ["$'a\\nb'", "$'\\e[31mred'", "$'\\xff\\xfe'", 'x'.repeat(256)]) {
+            const { status, stderr } = shell(shop, `"$0" deploy --env prod --release ${release}`);
+            assert.equal(status, exit.usage, stderr);
+            assert.match(stderr, /--release: (has a control|is no UTF-8|is longer)/);
+        }
+        assert.ok(!existsSync(path.join(shop.dir, 'logs/deployments')));
+        for (const release of ['$(touch pwned)', '; touch pwned', '../../etc', '%s%n', 'x'.repeat(255)]) {
+            await shop.deploy(release);
+            assert.equal(await shop.serving(), release);
+        }
+        assert.ok(!existsSync(path.join(shop.dir, 'pwned')));
+    }, without));
 });
