@@ -283,6 +283,17 @@ static int conclude(struct deploy_run *r, int result)
     return exit_of(result);
 }
 
+/* Whose it is, and whether it ended, nobody can tell: a person has to look. */
+static void warn_of_damage(const struct deploy_run *r, const struct deployment_entry *e)
+{
+    fprintf(
+        stderr,
+        "holdfast: warning: %s/%s/journal.jsonl cannot be read: if that deployment did not end, "
+        "what it left is not seen to; look at its report and logs, then move the directory "
+        "away\n",
+        r->root, e->id);
+}
+
 static int resume(struct deploy_run *r, const struct deployment_entry *e)
 {
     int result = deployment_take_up(&r->d, r->root, e->id);
@@ -313,6 +324,8 @@ static int see_to_leftovers(struct deploy_run *r, bool *ret_resumed)
     if (!entries || deployment_list(r->root, r->d.e->name, entries, LIST_MAX, &n))
         return cli_fail(EXIT_FAILED, "%s", fault_message());
     for (size_t i = 0; exit_code == 0 && i < n; i++) {
+        if (entries[i].damaged)
+            warn_of_damage(r, &entries[i]);
         if (entries[i].ended || entries[i].damaged)
             continue;
         exit_code = resume(r, &entries[i]);

@@ -152,6 +152,10 @@ static int parse(struct journal *j, struct str text, size_t *ret_n)
         if (!end)
             break; /* torn: it is as if it had not been begun */
         struct journal_record record;
+        if (j->n == JOURNAL_RECORDS_MAX) {
+            fault_keep("the journal has over %d records", JOURNAL_RECORDS_MAX);
+            return JOURNAL_DAMAGED;
+        }
         int result = make_room(j);
         if (result)
             return result;
@@ -185,12 +189,27 @@ static int read_all(struct journal *j, struct buf *text)
     return n < 0 ? fault_errno(FAULT_IO, errno, "cannot read the journal") : 0;
 }
 
+/* What we never wrote is no reason to stop, or to wait as for the writer of a pipe. */
+static int check_kind(struct journal *j)
+{
+    struct stat st;
+
+    if (fstat(j->fd, &st))
+        return fault_errno(FAULT_IO, errno, "cannot look at the journal");
+    if (S_ISREG(st.st_mode) && st.st_size < FILE_MAX)
+        return 0;
+    fault_keep("the journal is %s", S_ISREG(st.st_mode) ? "over 64 MiB" : "no file");
+    return JOURNAL_DAMAGED;
+}
+
 static int read_journal(struct journal *j, bool writing)
 {
     struct buf text _cleanup_buf_ = buf_init(FILE_MAX);
     size_t whole = 0;
-    int result = read_all(j, &text);
+    int result = check_kind(j);
 
+    if (result == 0)
+        result = read_all(j, &text);
     if (result == 0)
         result = parse(j, buf_str(&text), &whole);
     if (result == 0 && writing && whole < text.n && ftruncate(j->fd, (off_t)whole))
@@ -237,7 +256,7 @@ static int open_as(const char *directory, bool writing, struct journal **ret)
 
     if (result)
         return result;
-    int fd = open(path, (writing ? O_RDWR | O_APPEND : O_RDONLY) | O_CLOEXEC);
+    int fd = open(path, (writing ? O_RDWR | O_APPEND : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return errno == ENOENT ? JOURNAL_NONE
                                : fault_errno(FAULT_IO, errno, "cannot open %s", path);

@@ -51,4 +51,24 @@ describe('a hostile place', { concurrency: 4 }, () => {
         }
         assert.ok(!existsSync(path.join(shop.dir, 'pwned')));
     }, without));
+
+    test('a journal that cannot be read is named, and stops nobody', () => Shop.with(async (shop) => {
+        await shop.deploy('v1');
+        const [{ directory }] = await shop.deployments();
+        const text = await readFile(path.join(directory, 'journal.jsonl'));
+        const flipped = Buffer.from(text);
+        flipped[flipped.length >> 1] ^= 0xff;
+        const left = path.join(shop.dir, 'logs/deployments/0193a5b0-0000-7000-8000-000000000001');
+        const journal = path.join(left, 'journal.jsonl');
+        for (const make of [() => writeFile(journal, 'garbage\n'), () => writeFile(journal, flipped), () => mkdir(journal),
+            () => execFileSync('mkfifo', [journal]), async () => { await writeFile(journal, ''); await truncate(journal, 100 << 20); }]) {
+            await mkdir(left);
+            await make();
+            const { stderr } = await shop.deploy('v2');
+            assert.match(stderr, /warning: .*0193a5b0-0000-7000-8000-000000000001\/journal\.jsonl cannot be read/);
+            await rm(left, { recursive: true });
+        }
+        await mkdir(left);
+        assert.doesNotMatch((await shop.deploy('v3')).stderr, /warning/);
+    }, without));
 });
