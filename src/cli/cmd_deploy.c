@@ -16,34 +16,46 @@ static int print_plan(struct deploy_run *r)
     return 0;
 }
 
+/* The one that --to means, by the beginning of its id. */
+static int find_to(const struct deploy_run *r, const struct deployment_entry *entries, size_t n,
+                   const char *to, size_t *ret)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (entries[i].done && strncmp(entries[i].id, to, strlen(to)) == 0) {
+            *ret = i;
+            found++;
+        }
+    if (!*to || found == 0)
+        return cli_fail(EXIT_USAGE, "--to: no deployment of %s that is done has the id \"%s\"",
+                        r->d.e->name, to);
+    return found == 1
+               ? 0
+               : cli_fail(EXIT_USAGE, "--to: %zu deployments of %s have ids that begin so: %s",
+                          found, r->d.e->name, to);
+}
+
 /* Undoes those that are done, newest first, down to the one called `to`, which stays; or just the
  * newest, where to is NULL. */
 static int go_back(struct deploy_run *r, const char *to)
 {
     struct deployment_entry *entries = arena_array(&r->a, LIST_MAX, sizeof *entries);
-    size_t n = 0, undone = 0;
-    bool found = to == NULL;
+    size_t n = 0, stays = SIZE_MAX, undone = 0;
 
     if (!entries || deployment_list(r->root, r->d.e->name, entries, LIST_MAX, &n))
         return cli_fail(EXIT_FAILED, "%s", fault_message());
-    for (size_t i = 0; to && i < n; i++)
-        found = found || (entries[i].done && strncmp(entries[i].id, to, strlen(to)) == 0);
-    if (!found)
-        return cli_fail(EXIT_USAGE, "--to: no deployment of %s that is done has the id %s",
-                        r->d.e->name, to);
-    for (size_t i = 0; i < n && (to || undone == 0); i++) {
-        if (to && strncmp(entries[i].id, to, strlen(to)) == 0)
-            break;
+    int exit_code = to ? find_to(r, entries, n, to, &stays) : 0;
+    for (size_t i = 0; exit_code == 0 && i < n && i < stays && (to || undone == 0); i++) {
         if (!entries[i].done)
             continue;
-        int exit_code = deploy_run_back(r, entries[i].id);
-        if (exit_code)
-            return exit_code;
+        exit_code = deploy_run_back(r, entries[i].id);
         undone++;
     }
-    return undone || to ? 0
-                        : cli_fail(EXIT_FAILED, "no deployment of %s is there to go back from",
-                                   r->d.e->name);
+    if (exit_code || undone)
+        return exit_code;
+    return to ? cli_fail(EXIT_USAGE, "--to: %s is the newest that is done: nothing is newer", to)
+              : cli_fail(EXIT_FAILED, "no deployment of %s is there to go back from", r->d.e->name);
 }
 
 /* One that was left unfinished, and undone, is what was asked for. */

@@ -71,4 +71,13 @@ describe('a hostile place', { concurrency: 4 }, () => {
         await mkdir(left);
         assert.doesNotMatch((await shop.deploy('v3')).stderr, /warning/);
     }, without));
+
+    test('--to means one deployment, or none', () => Shop.with(async (shop) => {
+        for (const release of ['v1', 'v2']) await shop.deploy(release);
+        const { id } = (await shop.deployments()).at(-1);
+        assert.match((await shop.rollback(exit.usage, '--to', '')).stderr, /has the id ""/);
+        assert.match((await shop.rollback(exit.usage, '--to', id.slice(0, 4))).stderr, /2 deployments of prod/);
+        assert.match((await shop.rollback(exit.usage, '--to', id)).stderr, /nothing is newer/);
+        assert.equal(await shop.serving(), 'v2');
+    }, without));
 });
