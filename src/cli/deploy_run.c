@@ -22,6 +22,7 @@ enum {
 };
 
 static atomic_int cancel, at_once;
+static bool interrupted; /* by which a deployment has ended: no other is begun */
 
 /* The first asks to go back, the second to stop even that, the third ends us. */
 static void on_signal(int number)
@@ -262,6 +263,7 @@ static int conclude(struct deploy_run *r, int result)
 {
     struct report report;
 
+    interrupted = interrupted || atomic_load(&cancel) != CANCEL_NOT;
     if (result == STEPS_ROLLED_BACK) {
         atomic_store(&cancel, CANCEL_NOT); /* it has been heard */
         if (deployment_run_hooks(&r->d, "after_rollback", &r->d.e->hooks.after_rollback))
@@ -310,7 +312,9 @@ static int resume(struct deploy_run *r, const struct deployment_entry *e)
     result = steps_resume(&r->d.steps);
     int exit_code = conclude(r, result);
     deployment_close(&r->d);
-    return exit_code == EXIT_INCOMPLETE ? exit_code : 0;
+    if (exit_code == EXIT_INCOMPLETE || !interrupted)
+        return exit_code == EXIT_INCOMPLETE ? exit_code : 0;
+    return cli_fail(EXIT_FAILED, "interrupted: nothing else was begun");
 }
 
 static int see_to_leftovers(struct deploy_run *r, bool *ret_resumed)

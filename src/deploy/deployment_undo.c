@@ -189,18 +189,27 @@ static int choose_blindly(struct deployment *d)
     return restore(d);
 }
 
-int step_undo_migrate(struct steps *s, void *context)
+static int undo_migrate(struct deployment *d)
 {
-    struct deployment *d = context;
     struct deployment_migrations m;
     int result;
 
-    d->cancel = d->at_once; /* what made us go back does not end the way back */
     if (d->e->migrations.command.n)
         return choose_blindly(d);
     result = deployment_see_migrations(d, &m);
     if (result == 0)
         result = choose(d, &m);
     deployment_close_migrations(&m);
+    return result;
+}
+
+int step_undo_migrate(struct steps *s, void *context)
+{
+    struct deployment *d = context;
+    const atomic_int *cancel = d->cancel;
+
+    d->cancel = d->at_once; /* what made us go back does not end the way back */
+    int result = undo_migrate(d);
+    d->cancel = cancel; /* it ends the next deployment of this run */
     return result;
 }

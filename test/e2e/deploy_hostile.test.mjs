@@ -80,4 +80,33 @@ describe('a hostile place', { concurrency: 4 }, () => {
         assert.match((await shop.rollback(exit.usage, '--to', id)).stderr, /nothing is newer/);
         assert.equal(await shop.serving(), 'v2');
     }, without));
+
+    test('an interrupt while a dead one is seen to begins no other', () => Shop.with(async (shop) => {
+        await shop.deploy('v1');
+        await shop.configure((e) => (e.health.successes = 40));
+        await killedAt(shop, /accepts connections/, 'stubborn-2');
+        const run = shop.start('v3');
+        await says(run, /left unfinished/);
+        run.child.kill('SIGINT');
+        const { code, stderr } = await run.ended;
+        assert.equal(code, exit.failed, stderr);
+        assert.match(stderr, /nothing else was begun/);
+        assert.equal(await shop.serving(), 'v1');
+        assert.equal((await shop.deployments()).length, 2);
+    }, { ...without, target: { stop_timeout: '3s' } }));
+});
+
+describe('a hostile database', { skip: !postgresql && 'HOLDFAST_TEST_POSTGRES is not set', concurrency: 4 }, () => {
+    test('the first interrupt is heard after a dead deployment was undone', () => Shop.with(async (shop) => {
+        await shop.deploy('v1');
+        await shop.migration(...adds);
+        await killedAt(shop, /Wait until it is well/, 'deaf-2');
+        const run = shop.start('deaf-3');
+        await says(run, /left unfinished[^]*Wait until it is well/);
+        run.child.kill('SIGINT');
+        const { code, stdout } = await run.ended;
+        assert.equal(code, exit.rolledBack);
+        assert.match(stdout, /Why: interrupted/);
+        assert.equal(await shop.serving(), 'v1');
+    }));
 });
