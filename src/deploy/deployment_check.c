@@ -163,6 +163,13 @@ static const struct {
      " WHERE datname = current_database() AND pid <> pg_backend_pid()"
      " AND xact_start < now() - make_interval(secs => $1) ORDER BY xact_start LIMIT 5",
      "migrations would queue behind it"},
+    {"SELECT format('the database refuses writes: %s', array_to_string(setconfig, ', '))"
+     " FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE setrole = 0"
+     " AND datname = current_database() AND $1::int > 0"
+     " AND 'default_transaction_read_only=on' = ANY (setconfig)",
+     "where a deployment that died elsewhere left that, lift it: SET "
+     "default_transaction_read_only = off; ALTER DATABASE ... RESET "
+     "default_transaction_read_only"},
     {"SELECT format('the replica %s (%s) is %s MB behind', pid, application_name,"
      " pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint >> 20) FROM pg_stat_replication"
      " WHERE NOT pg_is_in_recovery() AND $1::int > 0"

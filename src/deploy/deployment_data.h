@@ -63,6 +63,13 @@ int deployment_note_migrations(struct deployment *d, const char *key,
  * Returns 0, a step_outcome, or a fault. */
 int deployment_thin_out_backups(struct deployment *d);
 
+/*
+ * Whether the fence has stood since the step that set it: nobody wrote but migrations. It is asked
+ * of the database, since a person may have lifted the fence of a killed deployment, and a run may
+ * have died between lifting it and saying so. Returns 0, a step_outcome, or a fault.
+ */
+int deployment_fence_stands(struct deployment *d, bool *ret);
+
 /* Runs commands in their order until one fails. Returns 0, a step_outcome, or a fault. */
 int deployment_run_hooks(struct deployment *d, const char *name,
                          const struct conf_commands *commands);

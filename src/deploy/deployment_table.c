@@ -12,7 +12,8 @@ const struct step deployment_steps[] = {
     {.name = "snapshot", .title = "Note what runs", .run = step_snapshot},
     {.name = "fence",
      .title = "Keep writes out",
-     .by_hand = "As the database's owner: ALTER DATABASE … RESET default_transaction_read_only.",
+     .by_hand = "As the database's owner: SET default_transaction_read_only = off; then ALTER "
+                "DATABASE … RESET default_transaction_read_only.",
      .wanted = deployment_is_fenced,
      .run = step_fence,
      .undo = step_unfence,

@@ -79,11 +79,6 @@ static int note_way(struct deployment *d, const char *way)
     return step_note(&d->steps, json_pack("{s:{s:s}}", "show", "Way back of the schema", way));
 }
 
-static bool is_fenced(const struct deployment *d)
-{
-    return step_is_done(&d->steps, "fence") && !step_is_done(&d->steps, "unfence");
-}
-
 /* What was written since is listed, for the person who decides. */
 static int refuse(struct deployment *d, const struct restore_report *report)
 {
@@ -120,6 +115,7 @@ static int restore(struct deployment *d)
     struct backup backup;
     struct backup_place place;
     char path[DEPLOYMENT_PATH_SIZE];
+    bool fenced = false;
     int result = step_text(&d->steps, "backup", "path", path, sizeof path);
 
     if (result)
@@ -128,7 +124,9 @@ static int restore(struct deployment *d)
         fault_keep("there is no backup to restore");
         return STEP_FAILED;
     }
-    result = deployment_place(d, &place);
+    result = deployment_fence_stands(d, &fenced);
+    if (result == 0)
+        result = deployment_place(d, &place);
     if (result == 0)
         result = deployment_backup_outcome(backup_open(path, d->a, &backup));
     if (result)
@@ -136,7 +134,7 @@ static int restore(struct deployment *d)
     place.cancel = d->at_once;
     struct carry carry = {.manifest = &backup.manifest};
     struct restore options = {.path = path,
-                              .accept_data_loss = d->options.accept_data_loss || is_fenced(d),
+                              .accept_data_loss = d->options.accept_data_loss || fenced,
                               .carry_over = carry_over,
                               .carry_over_sqlite = carry_over_sqlite,
                               .context = &carry};

@@ -97,6 +97,49 @@ describe('a hostile place', { concurrency: 4 }, () => {
 });
 
 describe('a hostile database', { skip: !postgresql && 'HOLDFAST_TEST_POSTGRES is not set', concurrency: 4 }, () => {
+    test('what is written after a person has lifted the fence is not lost', () => Shop.with(async (shop) => {
+        await shop.deploy('v1');
+        await shop.migration(...drops);
+        await killedAt(shop, /Wait until it is well/, 'deaf-2', '--yes');
+        await assert.rejects(shop.sql('INSERT INTO "User" DEFAULT VALUES'), /read-only/);
+        execFileSync('psql', ['-X', '-q', '-d', shop.url, '-c', 'SET default_transaction_read_only = off', '-c', `ALTER DATABASE ${database(shop)} RESET default_transaction_read_only`]);
+        await shop.sql('INSERT INTO "User" DEFAULT VALUES');
+        const { stderr } = await shop.rollback(exit.incomplete);
+        assert.match(stderr, /written since the backup: table public\."User": 1 rows, there were 0/);
+        assert.deepEqual(await shop.sql('SELECT count(*) FROM "User"'), ['1']);
+    }, { fence: true }));
+
+    test('a role that a fence does not keep out is named before anything is done', () => Shop.with(async (shop) => {
+        await shop.deploy('v1');
+        await shop.sql(`ALTER ROLE holdfast IN DATABASE ${database(shop)} SET default_transaction_read_only = off`);
+        await shop.migration(...drops);
+        assert.match((await shop.deploy('v2', exit.rolledBack, '--yes')).stdout, /cannot be kept out: .*holdfast/);
+        assert.deepEqual(await shop.columns(), ['id', 'email']);
+    }, { fence: true }));
+
+    test('a fence that could not be set needs no lifting', () => Shop.with(async (shop) => {
+        const role = `weak_${database(shop)}`;
+        await shop.deploy('v1');
+        await shop.sql(`CREATE ROLE ${role} LOGIN; GRANT ALL ON SCHEMA public TO ${role}; GRANT ALL ON ALL TABLES IN SCHEMA public TO ${role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO ${role}`);
+        try {
+            await shop.configure((e) => (e.database.url = shop.url.replace('//holdfast@', `//${role}@`)));
+            await shop.migration(...adds);
+            assert.match((await shop.deploy('v2', exit.rolledBack)).stdout, /must be owner of database/);
+            await shop.configure((e) => (e.database.url = shop.url));
+            await shop.deploy('v2');
+        } finally {
+            await shop.sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+        }
+    }, { fence: true }));
+
+    test('a fence that a deployment from elsewhere left is told', () => Shop.with(async (shop) => {
+        await shop.deploy('v1');
+        await shop.migration(...adds);
+        await killedAt(shop, /Wait until it is well/, 'deaf-2');
+        await rename(path.join(shop.dir, 'logs'), path.join(shop.dir, 'logs.elsewhere'));
+        assert.match((await shop.deploy('v3')).stderr, /warning: the database refuses writes/);
+    }, { fence: true }));
+
     test('the first interrupt is heard after a dead deployment was undone', () => Shop.with(async (shop) => {
         await shop.deploy('v1');
         await shop.migration(...adds);
