@@ -22,6 +22,7 @@ struct check {
     struct deployment *d;
     struct pg *pg;    /* the product's database; NULL: it has none, or is out of reach */
     json_t *pending;  /* names of migrations */
+    json_t *sums;     /* of their files, by name */
     json_t *breaking; /* those of them that the release before may not live with */
     char release[DEPLOYMENT_RELEASE_MAX + 1]; /* that runs; "" where there is none */
     bool well;                                /* it answers */
@@ -253,6 +254,9 @@ static int note_pending(struct check *c, const struct migrate_plan *plan)
         result = breaks(&plan->all[i], &breaking);
         if (result == 0)
             result = add_name(c->pending, plan->all[i].file->name);
+        if (result == 0 && json_object_set_new(c->sums, plan->all[i].file->name,
+                                               json_string(plan->all[i].file->checksum)))
+            result = fault_set(FAULT_MEMORY, "no memory for the checksums of migrations");
         if (result == 0 && breaking)
             result = add_name(c->breaking, plan->all[i].file->name);
     }
@@ -349,22 +353,25 @@ static int note_findings(struct check *c)
     json_t *show = json_array_size(c->pending)
                        ? json_pack("{s:s}", "Pending migrations", text ? text : "many")
                        : json_object();
-    return step_note(&c->d->steps, json_pack("{s:O, s:O, s:b, s:s, s:o}", "pending", c->pending,
-                                             "breaking", c->breaking, "well", c->well,
-                                             "previousRelease", c->release, "show", show));
+    return step_note(&c->d->steps,
+                     json_pack("{s:O, s:O, s:O, s:b, s:s, s:o}", "pending", c->pending, "checksums",
+                               c->sums, "breaking", c->breaking, "well", c->well, "previousRelease",
+                               c->release, "show", show));
 }
 
 int step_check(struct steps *s, void *context)
 {
-    struct check c = {.d = context, .pending = json_array(), .breaking = json_array()};
+    struct check c = {
+        .d = context, .pending = json_array(), .sums = json_object(), .breaking = json_array()};
     int result = FAULT_MEMORY;
 
-    if (c.pending && c.breaking)
+    if (c.pending && c.sums && c.breaking)
         result = ask_all(&c);
     if (result == 0)
         result = note_findings(&c);
     pg_close(c.pg);
     json_decref(c.pending);
+    json_decref(c.sums);
     json_decref(c.breaking);
     return result;
 }

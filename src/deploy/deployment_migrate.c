@@ -102,12 +102,34 @@ static void say_what_failed(const struct migrate_report *report)
     }
 }
 
+/* What runs is what was checked, consented to and rehearsed: files may have changed since. */
+static int check_unchanged(const struct deployment *d, const struct migrate_plan *plan)
+{
+    json_t *noted = step_data(&d->steps, "check");
+    const json_t *sums = json_object_get(noted, "checksums");
+    int result = noted ? 0 : FAULT_MEMORY;
+
+    for (size_t i = 0; result == 0 && sums && i < plan->count; i++) {
+        const struct migration *file = plan->all[i].file;
+        const char *sum = json_string_value(json_object_get(sums, file->name));
+        if (sum && strcmp(sum, file->checksum) == 0)
+            continue;
+        fault_keep("%s/migration.sql %s since the check: nothing of it was run", file->name,
+                   sum ? "was changed" : "has come");
+        result = STEP_FAILED;
+    }
+    json_decref(noted);
+    return result;
+}
+
 int deployment_migrate(struct deployment *d, const char *database, struct migrate_report *ret)
 {
     struct deployment_migrations m;
     int result = deployment_open_migrations(d, database, true, &m);
 
     *ret = (struct migrate_report){.count = 0};
+    if (result == 0)
+        result = check_unchanged(d, &m.plan);
     if (result == 0)
         result = deployment_migrate_outcome(migrate_apply(m.session, d->a, &m.plan, ret));
     if (result == STEP_FAILED)

@@ -140,6 +140,19 @@ describe('a hostile database', { skip: !postgresql && 'HOLDFAST_TEST_POSTGRES is
         assert.match((await shop.deploy('v3')).stderr, /warning: the database refuses writes/);
     }, { fence: true }));
 
+    test('a migration that was changed after the check is not run', () => Shop.with(async (shop) => {
+        await shop.deploy('v1');
+        await shop.migration(...adds);
+        const file = path.join('prisma/migrations', adds[0], 'migration.sql');
+        await shop.configure((e) => (e.hooks = { before_migrations: [['sh', '-c', `printf 'ALTER TABLE "User" DROP email;' > ${file}`]] }));
+        assert.match((await shop.deploy('v2', exit.rolledBack)).stdout, /age\/migration\.sql was changed since the check/);
+        await shop.configure((e) => (e.hooks = { before_migrations: [['cp', '-r', `prisma/migrations/${adds[0]}`, 'prisma/migrations/20240202000000_new']] }));
+        await shop.migration(...adds);
+        assert.match((await shop.deploy('v2', exit.rolledBack)).stdout, /new\/migration\.sql has come since the check/);
+        assert.deepEqual(await shop.columns(), ['id', 'email']);
+        assert.equal(await shop.serving(), 'v1');
+    }));
+
     test('the first interrupt is heard after a dead deployment was undone', () => Shop.with(async (shop) => {
         await shop.deploy('v1');
         await shop.migration(...adds);
