@@ -269,6 +269,9 @@ static int conclude(struct deploy_run *r, int result)
         if (deployment_run_hooks(&r->d, "after_rollback", &r->d.e->hooks.after_rollback))
             progress_say(r->d.progress, "warning: %s", fault_message());
     }
+    if ((result == STEPS_ROLLED_BACK || result == STEPS_FAILED || result == STEPS_UNREACHABLE) &&
+        deployment_thin_out_backups(&r->d) < 0) /* nobody needs this one as the way back any more */
+        progress_say(r->d.progress, "warning: %s", fault_message());
     deploy_print_end(&r->print);
     if (result < 0)
         return cli_fail(EXIT_INCOMPLETE,

@@ -153,6 +153,16 @@ describe('a hostile database', { skip: !postgresql && 'HOLDFAST_TEST_POSTGRES is
         assert.equal(await shop.serving(), 'v1');
     }));
 
+    test('the backup of a deployment that was rolled back may be thinned out', () => Shop.with(async (shop) => {
+        await shop.deploy('v1');
+        await shop.migration(...adds);
+        await shop.deploy('ill-2', exit.rolledBack, '--health-check-timeout', '1');
+        const backups = path.join(shop.dir, 'backups');
+        const manifests = (await readdir(backups)).filter((name) => name.endsWith('.json'));
+        assert.ok(manifests.length > 0);
+        for (const name of manifests) assert.ok(!JSON.parse(await readFile(path.join(backups, name), 'utf8')).kept, name);
+    }));
+
     test('the first interrupt is heard after a dead deployment was undone', () => Shop.with(async (shop) => {
         await shop.deploy('v1');
         await shop.migration(...adds);
