@@ -15,7 +15,9 @@ static int parse(const char *url, PQconninfoOption **ret)
     *ret = PQconninfoParse(url, &error);
     if (*ret)
         return 0;
-    fault_keep("the database's URL is not one: %.300s", error ? error : "no memory");
+    /* What libpq quotes may be the password. */
+    fault_keep("the database's URL is not one: %.*s", error ? (int)strcspn(error, "\"") : 9,
+               error ? error : "no memory");
     PQfreemem(error);
     return PG_REFUSED;
 }

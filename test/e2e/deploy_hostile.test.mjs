@@ -94,6 +94,15 @@ describe('a hostile place', { concurrency: 4 }, () => {
         assert.equal(await shop.serving(), 'v1');
         assert.equal((await shop.deployments()).length, 2);
     }, { ...without, target: { stop_timeout: '3s' } }));
+
+    test('a URL that is none is told without its password', { skip: !postgresql }, () => Shop.with(async (shop) => {
+        for (const url of ['postgresql://u:Pa55word@[::/x', 'postgresql://u:Pa55word%zz@h/x', 'postgresql://u:Pa55word@h/x?y']) {
+            await shop.configure((e) => (e.database = { url }));
+            const { stdout, stderr } = await shop.installation.cli(['deploy', '--env', 'prod', '--release', 'v1']);
+            assert.match(stderr, /URL/);
+            assert.doesNotMatch(stdout + stderr, /Pa55/);
+        }
+    }, without));
 });
 
 describe('a hostile database', { skip: !postgresql && 'HOLDFAST_TEST_POSTGRES is not set', concurrency: 4 }, () => {
