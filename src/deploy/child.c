@@ -13,7 +13,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ENVIRONMENT_MAX = 4096, PIECE = 16 * 1024, LOOK_MS = 100, GRACE_MS = 5000 };
+enum {
+    ENVIRONMENT_MAX = 4096,
+    PIECE = 16 * 1024,
+    LOOK_MS = 100,
+    GRACE_MS = 5000,
+    SILENCE_MS = 500
+};
 
 /* A running program, or one about to run. */
 struct running {
@@ -25,9 +31,11 @@ struct running {
     int failed[2];             /* where errno comes from if the program cannot be run */
     size_t written;            /* of its input */
     int64_t began, deadline,
-        end;     /* monotonic; 0: no deadline; when SIGKILL follows, 0: not asked */
-    int outcome; /* why it was ended; 0: it was not */
-    bool over;   /* the guard is */
+        end;       /* monotonic; 0: no deadline; when SIGKILL follows, 0: not asked */
+    int outcome;   /* why it was ended; 0: it was not */
+    bool over;     /* the guard is */
+    int64_t heard; /* when it was over, or something was read after that */
+    int64_t ended; /* when it was over */
 };
 
 static void close_fd(int *fd)
@@ -261,6 +269,23 @@ static void look_whether_to_end(struct running *r)
         end_group(r, CHILD_TIMEOUT);
 }
 
+/* A program that has ended may have left its output to another that goes on: that is heard until
+ * it is silent for a while, or we are told to stop. */
+static bool is_left_to_another(struct running *r, bool silent)
+{
+    const struct child *c = r->child;
+    int64_t now = clock_mono();
+
+    if (!r->over)
+        return false;
+    if (r->ended == 0)
+        r->ended = r->heard = now;
+    if (!silent)
+        r->heard = now;
+    return now - r->heard >= SILENCE_MS ||
+           (c->cancel && atomic_load(c->cancel) && now - r->ended >= SILENCE_MS);
+}
+
 /* One wait for anything to happen. Returns 0, or what a sink did. */
 static int attend(struct running *r)
 {
@@ -271,7 +296,13 @@ static int attend(struct running *r)
     const struct child *c = r->child;
     int result = 0;
 
-    if (poll(fds, 4, LOOK_MS) <= 0)
+    int n = poll(fds, 4, LOOK_MS);
+    if (is_left_to_another(r, n == 0)) {
+        close_fd(&r->out[0]);
+        close_fd(&r->err[0]);
+        return 0;
+    }
+    if (n <= 0)
         return 0;
     if (fds[0].revents)
         result = take(r, &r->out[0], c->out);

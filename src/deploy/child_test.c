@@ -178,6 +178,19 @@ static void test_what_it_leaves_behind_ends(void **state)
     await_end_of(&heard);
 }
 
+/* One that has left the group keeps the output open. */
+static void test_waits_for_no_daemon(void **state)
+{
+    struct buf heard _cleanup_buf_ = buf_init(HEARD_MAX);
+    int64_t began = clock_mono();
+
+    assert_int_equal(run("setsid sleep 90 & echo $!", &heard, NULL), 0);
+    assert_true(clock_mono() - began < LONG_MS);
+    pid_t daemon = (pid_t)strtol(buf_cstr(&heard), NULL, 10);
+    assert_true(daemon > 1);
+    kill(daemon, SIGKILL);
+}
+
 /* Writes what a process prints while another that runs it is killed. */
 static void test_dies_with_us(void **state)
 {
@@ -223,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_what_it_leaves_behind_ends),
+        cmocka_unit_test(test_waits_for_no_daemon),
         cmocka_unit_test(test_dies_with_us),
         cmocka_unit_test(test_into_buf_leaves_out),
     };
