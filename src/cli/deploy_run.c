@@ -416,6 +416,16 @@ int deploy_run_forward(struct deploy_run *r)
     return exit_code;
 }
 
+/* Before the first deployment nothing served: going back from it would end the product. */
+static bool is_first(const struct deploy_run *r)
+{
+    json_t *state = step_data(&r->d.steps, "snapshot");
+    bool first = json_is_false(json_object_get(state, "runs"));
+
+    json_decref(state);
+    return first;
+}
+
 int deploy_run_back(struct deploy_run *r, const char *id)
 {
     struct deployment_options options = r->d.options;
@@ -424,6 +434,11 @@ int deploy_run_back(struct deploy_run *r, const char *id)
     if (result)
         return cli_fail(EXIT_INCOMPLETE, "the journal of the deployment %s cannot be read: %s", id,
                         fault_message());
+    if (is_first(r)) {
+        deployment_close(&r->d);
+        return cli_fail(EXIT_FAILED, "before the deployment %s of %s nothing served: it stays", id,
+                        r->d.options.release);
+    }
     r->d.options.accept_data_loss = options.accept_data_loss;
     begin_printing(r);
     int exit_code = conclude(r, steps_undo(&r->d.steps));

@@ -81,6 +81,14 @@ describe('a hostile place', { concurrency: 4 }, () => {
         assert.equal(await shop.serving(), 'v2');
     }, without));
 
+    test('the first release is none to go back from', () => Shop.with(async (shop) => {
+        for (const release of ['v1', 'v2']) await shop.deploy(release);
+        await shop.rollback();
+        assert.match((await shop.rollback(exit.failed)).stderr, /of v1 nothing served: it stays/);
+        assert.equal(await shop.serving(), 'v1');
+        await shop.deploy('v3');
+    }, without));
+
     test('an interrupt while a dead one is seen to begins no other', () => Shop.with(async (shop) => {
         await shop.deploy('v1');
         await shop.configure((e) => (e.health.successes = 40));
