@@ -111,6 +111,7 @@ static int rollback(struct cli *cli)
 #define TIMEOUT_OPTION  {"health-check-timeout", 0, "SECONDS", "How long to wait for health; 300."}
 #define RETRIES_OPTION  {"max-retries", 0, "N", "Failed probes in a row at most; 30 by default."}
 #define LOSS_OPTION     {"accept-data-loss", 0, NULL, "Restore a backup though later writes are lost."}
+#define KEEP_OPTION     {"keep-schema", 0, NULL, "Leave the schema as it is, on any way back."}
 /* clang-format on */
 
 const struct cli_command cli_deploy = {
@@ -130,6 +131,7 @@ const struct cli_command cli_deploy = {
                 {"yes", 'y', NULL, "Consent to statements that destroy data."},
                 {"from-unhealthy", 0, NULL, "Go on though the release that runs is not well."},
                 LOSS_OPTION,
+                KEEP_OPTION,
                 {"force-rollback", 0, NULL, "Undo the newest deployment; as rollback does."},
                 FILE_OPTION,
                 CLI_JSON_OPTION,
@@ -150,6 +152,7 @@ const struct cli_command cli_rollback = {
                 TIMEOUT_OPTION,
                 RETRIES_OPTION,
                 LOSS_OPTION,
+                KEEP_OPTION,
                 FILE_OPTION,
                 CLI_JSON_OPTION,
                 CLI_CONFIG_OPTION},

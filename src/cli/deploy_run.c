@@ -119,6 +119,7 @@ static int take_options(struct deploy_run *r)
     o->release = release ? release : e->release;
     o->skip_migrations = cli_has(r->cli, "skip-migrations");
     o->accept_data_loss = cli_has(r->cli, "accept-data-loss");
+    o->keep_schema = cli_has(r->cli, "keep-schema");
     o->destructive = cli_has(r->cli, "yes");
     o->from_unhealthy = cli_has(r->cli, "from-unhealthy");
     return o->release ? check_release(str_of(o->release)) : 0;
@@ -357,7 +358,7 @@ static int lock(struct deploy_run *r)
     struct uuid id = uuid_new();
 
     uuid_format(&id, r->d.id);
-    switch (deploy_lock_take(r->d.e, r->root, r->d.id, &cancel, &r->d.lock)) {
+    switch (deploy_lock_take(r->d.e, r->root, r->d.id, &r->d.lock)) {
     case 0:
         return 0;
     case DEPLOY_LOCK_HELD:
@@ -441,6 +442,12 @@ int deploy_run_back(struct deploy_run *r, const char *id)
     }
     r->d.options.accept_data_loss = options.accept_data_loss;
     begin_printing(r);
+    result = deployment_may_go_back(&r->d);
+    if (result) {
+        deployment_close(&r->d);
+        return cli_fail(result == STEP_UNREACHABLE ? EXIT_UNREACHABLE : EXIT_FAILED,
+                        "nothing was undone: %s", fault_message());
+    }
     int exit_code = conclude(r, steps_undo(&r->d.steps));
     deployment_close(&r->d);
     r->d.options = options;

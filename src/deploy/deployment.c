@@ -21,6 +21,18 @@ static int set_directory(struct deployment *d, const char *root)
     return fault_set(FAULT_LIMIT, "the path of the deployment is too long");
 }
 
+/* The lock is lost with its connection. Where it cannot be had again somebody else may be at work.
+ */
+static int ask_lock(void *context)
+{
+    struct deployment *d = context;
+    int outcome = d->lock ? deploy_lock_check(d->lock) : 0;
+
+    return outcome == DEPLOY_LOCK_UNREACHABLE ? STEP_UNREACHABLE
+           : outcome > 0                      ? STEP_FAILED
+                                              : outcome;
+}
+
 static void set_steps(struct deployment *d, struct journal *j)
 {
     d->target = target_kind(d->e);
@@ -29,6 +41,7 @@ static void set_steps(struct deployment *d, struct journal *j)
     d->steps.journal = j;
     d->steps.context = d;
     d->steps.cancel = d->cancel;
+    d->steps.guard = ask_lock;
 }
 
 /* What the deployment is to be, without secrets: the next run takes it up from this. */

@@ -24,6 +24,7 @@ struct deployment_options {
     const char *release; /* NULL: the environment's */
     bool skip_migrations;
     bool accept_data_loss;    /* by a restore */
+    bool keep_schema;         /* on any way back */
     bool destructive;         /* statements that destroy data may run */
     bool from_unhealthy;      /* the release that runs need not be well */
     int64_t health_ms, tries; /* limit of the wait for health, failed probes in a row */
@@ -65,6 +66,13 @@ int deployment_begin(struct deployment *d, const char *root);
  * JOURNAL_HELD, JOURNAL_NONE, JOURNAL_DAMAGED, or a fault.
  */
 int deployment_take_up(struct deployment *d, const char *root, const char *id);
+
+/*
+ * Whether one that is done may be undone: nothing is in the way of the schema, as far as can be
+ * known before. Otherwise going back would leave the release before on a schema that it may not
+ * know. Returns 0, a step_outcome (fault_message() says what is in the way), or a fault.
+ */
+int deployment_may_go_back(struct deployment *d);
 
 /* Closes its journal. */
 void deployment_close(struct deployment *d);

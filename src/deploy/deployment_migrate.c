@@ -94,7 +94,10 @@ static void say_what_failed(const struct migrate_report *report)
         const char *name = report->all[i].file->name;
         if (report->all[i].fate == MIGRATE_FATE_APPLIED || !f->message)
             continue;
-        fault_keep("%s/migration.sql:%d: %s%s%s%s%s%s%s", name, f->line, f->message,
+        char line[16] = "";
+        if (f->line)
+            snprintf(line, sizeof line, ":%d", f->line);
+        fault_keep("%s/migration.sql%s: %s%s%s%s%s%s%s", name, line, f->message,
                    *f->sqlstate ? " (" : "", f->sqlstate, *f->sqlstate ? ")" : "",
                    *f->blockers ? "; in the way: " : "", f->blockers,
                    report->all[i].fate == MIGRATE_FATE_PARTLY ? "; a part of it is applied" : "");

@@ -28,9 +28,9 @@ const struct step deployment_steps[] = {
      .run = step_verify_backup},
     {.name = "migrate",
      .title = "Migrate",
-     .by_hand =
-         "Decide between what was written since the backup and the schema before: go on from "
-         "the database as it is, or restore the backup (holdfast backup restore).",
+     .by_hand = "Decide between what was written since the backup and the schema before: holdfast "
+                "rollback with --keep-schema goes on from the database as it is, with "
+                "--accept-data-loss it restores the backup.",
      .wanted = deployment_migrates,
      .run = step_migrate,
      .undo = step_undo_migrate},

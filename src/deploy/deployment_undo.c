@@ -80,20 +80,42 @@ static int note_way(struct deployment *d, const char *way)
 }
 
 /* What was written since is listed, for the person who decides. */
-static int refuse(struct deployment *d, const struct restore_report *report)
+static int refuse(struct deployment *d, const struct writes *writes)
 {
     struct buf list _cleanup_buf_ = buf_init(LIST_MAX);
     struct str rest, line;
 
-    writes_print(&report->writes, &list);
+    writes_print(writes, &list);
     rest = buf_str(&list);
     while (str_next(&rest, '\n', &line))
         if (line.n)
             progress_say(d->progress, "written since the backup: %.*s", STR_ARG(line));
-    fault_keep("the database was written to since its backup, which a restore would lose: "
-               "\"holdfast rollback --env %s --accept-data-loss\" restores it all the same",
-               d->e->name);
+    fault_keep(
+        "the database was written to since its backup, which a restore would lose: "
+        "\"holdfast rollback --env %s --accept-data-loss\" restores it all the same, and with "
+        "--keep-schema in its place the schema stays as it is",
+        d->e->name);
     return STEP_FAILED;
+}
+
+/* The backup, where it can be restored from, and whether that needs no consent. */
+static int find_backup(struct deployment *d, struct backup *ret, bool *ret_free)
+{
+    char path[DEPLOYMENT_PATH_SIZE];
+    bool fenced = false;
+    int result = step_text(&d->steps, "backup", "path", path, sizeof path);
+
+    if (result)
+        return result;
+    if (!*path) {
+        fault_keep("there is no backup to restore; --keep-schema leaves the schema as it is");
+        return STEP_FAILED;
+    }
+    result = deployment_fence_stands(d, &fenced);
+    if (result == 0)
+        result = deployment_backup_outcome(backup_open(path, d->a, ret));
+    *ret_free = d->options.accept_data_loss || fenced;
+    return result;
 }
 
 /* What Holdfast's own tables have, that the backup had not. */
@@ -114,39 +136,29 @@ static int restore(struct deployment *d)
     struct restore_report report;
     struct backup backup;
     struct backup_place place;
-    char path[DEPLOYMENT_PATH_SIZE];
-    bool fenced = false;
-    int result = step_text(&d->steps, "backup", "path", path, sizeof path);
+    bool free_of_loss = false;
+    int result = find_backup(d, &backup, &free_of_loss);
 
-    if (result)
-        return result;
-    if (!*path) {
-        fault_keep("there is no backup to restore");
-        return STEP_FAILED;
-    }
-    result = deployment_fence_stands(d, &fenced);
     if (result == 0)
         result = deployment_place(d, &place);
-    if (result == 0)
-        result = deployment_backup_outcome(backup_open(path, d->a, &backup));
     if (result)
         return result;
     place.cancel = d->at_once;
     struct carry carry = {.manifest = &backup.manifest};
-    struct restore options = {.path = path,
-                              .accept_data_loss = d->options.accept_data_loss || fenced,
+    struct restore options = {.path = backup.path,
+                              .accept_data_loss = free_of_loss,
                               .carry_over = carry_over,
                               .carry_over_sqlite = carry_over_sqlite,
                               .context = &carry};
     result = restore_run(&place, &options, d->a, &report);
     if (result == BACKUP_WRITTEN)
-        return refuse(d, &report);
+        return refuse(d, &report.writes);
     if (result)
         return deployment_backup_outcome(result);
     tell_carried(d, &carry);
     if (*report.failed)
         progress_say(d->progress, "the database as it was is kept as %s", report.failed);
-    return note_way(d, arena_printf(d->a, "the backup %s was restored%s%s", path,
+    return note_way(d, arena_printf(d->a, "the backup %s was restored%s%s", backup.path,
                                     *report.failed ? "; what it replaced is kept as " : "",
                                     report.failed));
 }
@@ -171,6 +183,8 @@ static int choose(struct deployment *d, struct deployment_migrations *m)
         return result;
     if (applied.n == 0)
         return note_way(d, "nothing to do: none of the migrations is applied");
+    if (d->options.keep_schema)
+        return note_way(d, "the schema stays as it is: that was asked for");
     if (!applied.breaking && !applied.partly && previous_is_well(d))
         return note_way(d, "the schema stays: it fits the release before, which answers");
     if (applied.all_down)
@@ -182,9 +196,48 @@ static int choose(struct deployment *d, struct deployment_migrations *m)
 /* What a command has changed is told by the definitions of all that the database holds. */
 static int choose_blindly(struct deployment *d)
 {
+    if (d->options.keep_schema)
+        return note_way(d, "what the command changed stays: that was asked for");
     if (previous_is_well(d))
         return note_way(d, "what the command changed stays: the release before answers");
     return restore(d);
+}
+
+/* Whether the backup could be restored, as far as is known without trying. */
+static int may_restore(struct deployment *d)
+{
+    struct pg *pg _cleanup_pg_ = NULL;
+    struct backup_place place;
+    struct backup backup;
+    struct writes writes;
+    bool free_of_loss = false;
+    int result = find_backup(d, &backup, &free_of_loss);
+
+    if (result == 0)
+        result = deployment_place(d, &place);
+    if (result || free_of_loss)
+        return result;
+    struct pg_options options = {.url = place.url, .name = "holdfast deploy"};
+    result = deployment_migrate_outcome(pg_open(&options, &pg));
+    if (result == 0)
+        result = deployment_backup_outcome(writes_since(pg, &backup.manifest, d->a, &writes));
+    return result || writes.none ? result : refuse(d, &writes);
+}
+
+int deployment_may_go_back(struct deployment *d)
+{
+    struct deployment_migrations m;
+    struct applied applied = {.n = 0};
+
+    if (!step_is_done(&d->steps, "migrate") || d->options.keep_schema || d->e->migrations.command.n)
+        return 0;
+    int result = deployment_see_migrations(d, &m);
+    if (result == 0)
+        result = find_applied(d, &m.view, &applied);
+    deployment_close_migrations(&m);
+    if (result || applied.n == 0 || applied.all_down || (!applied.breaking && !applied.partly))
+        return result;
+    return may_restore(d);
 }
 
 static int undo_migrate(struct deployment *d)

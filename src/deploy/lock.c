@@ -13,13 +13,13 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { HOLDER_SIZE = 200, NAME_SIZE = 64, KEY_SIZE = 400, PATH_SIZE = 4096 };
+enum { HOLDER_SIZE = 200, NAME_SIZE = 64, KEY_SIZE = 400, PATH_SIZE = 4096, STATEMENT_MS = 10000 };
 
 struct deploy_lock {
     const struct conf_environment *environment;
-    const atomic_int *cancel;
     int fd;
-    struct pg *pg;        /* NULL: there is no such database */
+    struct pg *pg;        /* NULL: there is no such database, or it was lost */
+    bool held;            /* over pg */
     char key[KEY_SIZE];   /* what the advisory lock is made of */
     char name[NAME_SIZE]; /* as others see the connection; PostgreSQL cuts it at 63 bytes */
     char id[NAME_SIZE];
@@ -96,9 +96,7 @@ static int take_file(struct deploy_lock *l, const char *directory)
 
 static int outcome_of(int pg_outcome)
 {
-    return pg_outcome == PG_CANCELLED ? DEPLOY_LOCK_CANCELLED
-           : pg_outcome > 0           ? DEPLOY_LOCK_UNREACHABLE
-                                      : pg_outcome;
+    return pg_outcome > 0 ? DEPLOY_LOCK_UNREACHABLE : pg_outcome;
 }
 
 static const char take_sql[] = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))";
@@ -127,7 +125,8 @@ static int refuse_for_session(struct deploy_lock *l)
 /* Connects to the maintenance database, or to the product's own where that one is closed to us. */
 static int connect_somewhere(struct deploy_lock *l)
 {
-    struct pg_options o = {.name = l->name, .cancel = l->cancel};
+    /* What ends the deployment does not end its lock: going back needs it. */
+    struct pg_options o = {.name = l->name, .statement_ms = STATEMENT_MS};
     int result;
 
     deploy_admin_place(l->environment, &o.url, &o.database);
@@ -149,7 +148,8 @@ static int take_session(struct deploy_lock *l)
         result = pg_query(l->pg, take_sql, params, 1, &rows);
     if (result)
         return outcome_of(result);
-    return strcmp(pg_text(rows, 0, 0), "t") == 0 ? 0 : refuse_for_session(l);
+    l->held = strcmp(pg_text(rows, 0, 0), "t") == 0;
+    return l->held ? 0 : refuse_for_session(l);
 }
 
 /* The key is the product's database and the environment: whoever deploys either waits. */
@@ -170,14 +170,14 @@ static int prepare_session(struct deploy_lock *l)
 }
 
 int deploy_lock_take(const struct conf_environment *e, const char *directory, const char *id,
-                     const atomic_int *cancel, struct deploy_lock **ret)
+                     struct deploy_lock **ret)
 {
     struct deploy_lock *l = calloc(1, sizeof *l);
     int result;
 
     if (!l)
         return fault_set(FAULT_MEMORY, "no memory for the lock");
-    *l = (struct deploy_lock){.environment = e, .cancel = cancel, .fd = -1};
+    *l = (struct deploy_lock){.environment = e, .fd = -1};
     snprintf(l->id, sizeof l->id, "%s", id);
     result = take_file(l, directory);
     if (result == 0 && deploy_on_postgres(e))
@@ -192,15 +192,15 @@ int deploy_lock_take(const struct conf_environment *e, const char *directory, co
 
 int deploy_lock_check(struct deploy_lock *l)
 {
-    if (!l->pg)
+    if (!deploy_on_postgres(l->environment))
         return 0;
-    int result = pg_run(l->pg, "SELECT 1");
+    int result = l->held ? pg_run(l->pg, "SELECT 1") : PG_UNREACHABLE;
     if (result != PG_UNREACHABLE)
         return outcome_of(result);
     pg_close(l->pg);
     l->pg = NULL;
-    result = take_session(l);
-    return result;
+    l->held = false;
+    return take_session(l);
 }
 
 void deploy_lock_release(struct deploy_lock *l)

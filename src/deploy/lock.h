@@ -13,14 +13,11 @@
 
 #include "deploy/conf.h"
 
-#include <stdatomic.h>
-
 struct deploy_lock;
 
 enum deploy_lock_outcome {
-    DEPLOY_LOCK_HELD = 1,    /* fault_message() says by whom, and since when */
-    DEPLOY_LOCK_UNREACHABLE, /* the database */
-    DEPLOY_LOCK_CANCELLED
+    DEPLOY_LOCK_HELD = 1,   /* fault_message() says by whom, and since when */
+    DEPLOY_LOCK_UNREACHABLE /* the database */
 };
 
 /*
@@ -29,7 +26,7 @@ enum deploy_lock_outcome {
  * outcome, or a fault.
  */
 int deploy_lock_take(const struct conf_environment *e, const char *directory, const char *id,
-                     const atomic_int *cancel, struct deploy_lock **ret);
+                     struct deploy_lock **ret);
 
 /*
  * Whether it is still held: a connection that was lost took the lock with it, and then it is taken

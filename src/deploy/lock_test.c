@@ -59,7 +59,7 @@ static int teardown(void **state)
 
 static int take(struct scene *s, const char *directory, struct deploy_lock **ret)
 {
-    return deploy_lock_take(&s->e, directory, ID, NULL, ret);
+    return deploy_lock_take(&s->e, directory, ID, ret);
 }
 
 /* On the same machine the file tells, on another one the database. */
@@ -88,7 +88,7 @@ static void test_other_environments(void **state)
 
     staging.name = "staging";
     assert_int_equal(take(s, s->one, &l), 0);
-    assert_int_equal(deploy_lock_take(&staging, s->one, ID, NULL, &other), 0);
+    assert_int_equal(deploy_lock_take(&staging, s->one, ID, &other), 0);
     deploy_lock_release(other);
     deploy_lock_release(l);
     snprintf(file, sizeof file, "%s/staging.lock", s->one);
@@ -140,7 +140,9 @@ static void test_lost_connection(void **state)
     end_sessions(s);
     assert_int_equal(take(s, s->two, &other), 0);
     assert_int_equal(deploy_lock_check(l), DEPLOY_LOCK_HELD);
+    assert_int_equal(deploy_lock_check(l), DEPLOY_LOCK_HELD); /* still */
     deploy_lock_release(other);
+    assert_int_equal(deploy_lock_check(l), 0); /* it is free, and taken again */
     deploy_lock_release(l);
 }
 

@@ -58,6 +58,8 @@ int step_text(const struct steps *s, const char *name, const char *member, char 
 
 int step_note(struct steps *s, json_t *data)
 {
+    if (!data)
+        return fault_set(FAULT_MEMORY, "no memory for what a step notes, or it is no UTF-8");
     return journal_write(s->journal, s->current->name, JOURNAL_NOTE, data);
 }
 
@@ -102,6 +104,11 @@ static bool is_proven(const struct steps *s)
     return false;
 }
 
+static int ask_guard(const struct steps *s)
+{
+    return s->guard ? s->guard(s->context) : 0;
+}
+
 /* Does one step. *ret_outcome is what its run returned. Returns 0, or a fault of the journal. What
  * is proven is not interrupted any more: there is nothing to go back for. */
 static int do_step(struct steps *s, const struct step *step, int *ret_outcome)
@@ -117,7 +124,9 @@ static int do_step(struct steps *s, const struct step *step, int *ret_outcome)
     result = record(s, JOURNAL_BEGIN, "", 0);
     if (result)
         return result;
-    outcome = may_end && cancelled(s) ? STEP_CANCELLED : step->run(s, s->context);
+    outcome = may_end && cancelled(s) ? STEP_CANCELLED : ask_guard(s);
+    if (outcome == 0)
+        outcome = step->run(s, s->context);
     if (outcome == 0 && may_end && cancelled(s) && !step->proof)
         outcome = STEP_CANCELLED;
     *ret_outcome = outcome;
@@ -137,7 +146,9 @@ static int undo_step(struct steps *s, const struct step *step, bool *ret_undone)
     result = record(s, JOURNAL_UNDOING, "", 0);
     if (result)
         return result;
-    outcome = cancelled(s) == CANCEL_AT_ONCE ? STEP_CANCELLED : step->undo(s, s->context);
+    outcome = cancelled(s) == CANCEL_AT_ONCE ? STEP_CANCELLED : ask_guard(s);
+    if (outcome == 0)
+        outcome = step->undo(s, s->context);
     *ret_undone = outcome == 0;
     if (outcome == 0)
         return record(s, JOURNAL_UNDONE, "", clock_mono() - began);

@@ -52,6 +52,9 @@ struct steps {
     /* CANCEL_ROLL_BACK: what is under way ends, and all is undone, which only CANCEL_AT_ONCE
      * interrupts. */
     const atomic_int *cancel;
+    /* Asked before each run and undo: whether it may still be done, such as by a lock that may have
+     * been lost. Returns as they do. NULL: always. */
+    int (*guard)(void *context);
     const struct step *current; /* set by the functions below */
 };
 

@@ -26,6 +26,7 @@ struct world {
     int dies_at; /* so many events from now; 0: never */
     atomic_int cancel;
     int cancels_at;
+    int guarded_at; /* the step at which the guard begins to refuse; -1: never */
     char directory[64];
     char told[1024]; /* events, as words */
 };
@@ -100,6 +101,14 @@ static void hear(void *context, const struct steps_event *e)
         kill(getpid(), SIGKILL);
 }
 
+static int guard(void *context)
+{
+    if (w->guarded_at < 0 || w->runs[w->guarded_at] == 0)
+        return 0;
+    fault_keep("another is at work");
+    return STEP_FAILED;
+}
+
 static int setup(void **state)
 {
     w = mmap(NULL, sizeof *w, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -107,6 +116,7 @@ static int setup(void **state)
     *w = (struct world){.fails_at = -1,
                         .undo_fails_at = -1,
                         .cancels_at = -1,
+                        .guarded_at = -1,
                         .outcome = STEP_FAILED,
                         .directory = "/tmp/holdfast-steps.XXXXXX"};
     assert_non_null(mkdtemp(w->directory));
@@ -130,8 +140,12 @@ static int teardown(void **state)
 
 static struct steps make(struct journal *j)
 {
-    return (struct steps){
-        .table = table, .n = STEPS, .journal = j, .hear = hear, .cancel = &w->cancel};
+    return (struct steps){.table = table,
+                          .n = STEPS,
+                          .journal = j,
+                          .hear = hear,
+                          .cancel = &w->cancel,
+                          .guard = guard};
 }
 
 static int deploy(void)
@@ -224,6 +238,21 @@ static void test_stuck(void **state)
     assert_true(w->there[1]);
     assert_true(w->there[3]);
     w->undo_fails_at = -1;
+    assert_int_equal(resume(steps_resume), STEPS_ROLLED_BACK);
+    assert_int_equal(count_there(), 0);
+}
+
+/* Once it may not go on it does nothing more at all, not even back. */
+static void test_guarded(void **state)
+{
+    w->guarded_at = 1; /* from behind that step on */
+    assert_int_equal(deploy(), STEPS_INCOMPLETE);
+    assert_int_equal(w->runs[2], 0);
+    assert_true(w->there[1]);
+    assert_non_null(strstr(w->told, "scratch failed: another is at work"));
+    assert_int_equal(resume(steps_resume), STEPS_INCOMPLETE);
+    assert_true(w->there[1]);
+    w->guarded_at = -1;
     assert_int_equal(resume(steps_resume), STEPS_ROLLED_BACK);
     assert_int_equal(count_there(), 0);
 }
@@ -356,10 +385,10 @@ static void test_unwanted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_good),     TEST(test_failing),      TEST(test_nothing_changed),
-        TEST(test_proven),   TEST(test_interrupted),  TEST(test_stuck),
-        TEST(test_given_up), TEST(test_undone_later), TEST(test_notes),
-        TEST(test_death),    TEST(test_unwanted),
+        TEST(test_good),     TEST(test_failing),     TEST(test_nothing_changed),
+        TEST(test_proven),   TEST(test_interrupted), TEST(test_stuck),
+        TEST(test_given_up), TEST(test_guarded),     TEST(test_undone_later),
+        TEST(test_notes),    TEST(test_death),       TEST(test_unwanted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

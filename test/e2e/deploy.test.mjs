@@ -136,6 +136,32 @@ describe('the last rung: the backup', { skip: !postgresql && 'HOLDFAST_TEST_POST
         assert.deepEqual(await shop.sql('SELECT email FROM "User"'), ['a']);
     }));
 
+    test('or until somebody goes on from the database as it is', () => Shop.with(async (shop) => {
+        await shop.deploy('v1');
+        await shop.migration(...drops);
+        await shop.deploy('ill-2', exit.incomplete, '--yes');
+        await shop.deploy('v3', exit.incomplete);
+        const { stderr } = await shop.deploy('v3', exit.done, '--keep-schema');
+        assert.match(stderr, /the schema stays as it is: that was asked for/);
+        assert.equal(await shop.serving(), 'v3');
+        assert.deepEqual(await shop.columns(), ['id']);
+    }));
+
+    test('going back on request breaks nothing that works', () => inUse(async (shop) => {
+        await shop.migration('20240301000000_rename', 'ALTER TABLE "User" ADD age int; ALTER TABLE "User" RENAME age TO years;\n');
+        await shop.deploy('v2', exit.done, '--yes');
+        const { stderr } = await shop.rollback(exit.failed);
+        assert.match(stderr, /nothing was undone: the database was written to since its backup/);
+        assert.equal(await shop.serving(), 'v2');
+        await rm(path.join(shop.dir, 'backups'), { recursive: true });
+        const { stderr: without } = await shop.rollback(exit.failed, '--accept-data-loss');
+        assert.match(without, /nothing was undone: /);
+        assert.equal(await shop.serving(), 'v2');
+        await shop.rollback(exit.done, '--keep-schema');
+        assert.equal(await shop.serving(), 'v1');
+        assert.deepEqual(await shop.columns(), ['id', 'email', 'years']);
+    }));
+
     test('carries over what Holdfast keeps in the same database', () => Shop.with(async (shop) => {
         await shop.sql('CREATE SCHEMA holdfast');
         shop.installation.env.DATABASE_URL = `${shop.url}?options=-csearch_path%3Dholdfast`;
@@ -165,6 +191,22 @@ describe('what comes between', { concurrency: 4 }, () => {
         assert.equal(code, exit.done, first.stderr);
         assert.equal(await shop.serving(), 'late-2');
     }, { migrations: false }));
+
+    test('a lock that was lost and is another\'s ends the deployment where it is', { skip: !postgresql }, () => Shop.with(async (shop) => {
+        await shop.deploy('v1');
+        const first = shop.start('late-2');
+        await says(first, /Wait until it is well/);
+        const lost = await shop.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND ((classid::bigint << 32) | objid::bigint) = hashtextextended('holdfast deploy of prod to ' || current_database(), 0)");
+        assert.deepEqual(lost, ['t']);
+        const second = shop.start('deaf-3', [], { env: { LOGS_DIR: 'elsewhere' } });
+        const { code, stderr, stdout } = await first.ended;
+        assert.equal(code, exit.incomplete, stderr);
+        assert.match(stdout, /another deployment is under way: holdfast /);
+        assert.equal((await second.ended).code, exit.rolledBack, second.stderr);
+        assert.equal(await shop.serving(), 'v1');
+        await shop.deploy('v4');
+        assert.equal(await shop.serving(), 'v4');
+    }));
 
     test('an interrupt goes back; two give up at once, and the next run sees to the rest', () => inUse(async (shop) => {
         const first = shop.start('deaf-2');
