@@ -108,7 +108,7 @@ static int look(struct wait *w, enum verdict *ret)
 static int wait_until(struct wait *w)
 {
     char said[WHY_SIZE] = "";
-    enum verdict verdict;
+    enum verdict verdict = WAITING;
 
     for (;;) {
         int r = look(w, &verdict);
