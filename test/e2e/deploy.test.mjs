@@ -82,7 +82,7 @@ describe('holdfast deploy', { skip: !postgresql && 'HOLDFAST_TEST_POSTGRES is no
 
     test('goes back from a release that is not well; a schema that fits stays', () => inUse(async (shop, { clients }) => {
         await shop.migration(...adds);
-        for (const release of ['ill-2', 'crash-3', 'deaf-4', 'fickle-5']) {
+        for (const release of ['ill-2', 'crash-3', 'deaf-4']) {
             const { stdout } = await shop.deploy(release, exit.rolledBack, '--health-check-timeout', '2');
             assert.match(stdout, new RegExp(`${release}, rolled back`));
             assert.equal(await shop.serving(), 'v1');

@@ -88,16 +88,21 @@ describe('around a deployment', { concurrency: 4 }, () => {
         const route = await listener();
         const file = JSON.stringify({ environments: { prod: { ...shop.environment, notify: ['ci'] } }, notify: { ci: { webhook: route.url } } });
         await writeFile(path.join(shop.dir, 'holdfast.yml'), file);
-        await shop.deploy('v1');
-        await shop.deploy('ill-2', exit.rolledBack);
-        await shop.rollback();
-        assert.deepEqual(route.heard.map(({ event, deployment }) => [event, deployment.release]), [
-            ['deployment.started', 'v1'], ['deployment.done', 'v1'],
-            ['deployment.started', 'ill-2'], ['deployment.rolled_back', 'ill-2'],
-            ['deployment.rolled_back', 'v1'],
-        ]);
-        route.close();
-        const { stderr } = await shop.deploy('v3');
+        try {
+            await shop.deploy('v1');
+            await shop.deploy('v2');
+            await shop.deploy('ill-3', exit.rolledBack);
+            await shop.rollback();
+            assert.deepEqual(route.heard.map(({ event, deployment }) => [event, deployment.release]), [
+                ['deployment.started', 'v1'], ['deployment.done', 'v1'],
+                ['deployment.started', 'v2'], ['deployment.done', 'v2'],
+                ['deployment.started', 'ill-3'], ['deployment.rolled_back', 'ill-3'],
+                ['deployment.rolled_back', 'v2'],
+            ]);
+        } finally {
+            route.close();
+        }
+        const { stderr } = await shop.deploy('v4');
         assert.match(stderr, /ci/, 'who could not be told is named');
     }, { migrations: false }));
 
