@@ -94,6 +94,12 @@ void cli_close(struct cli_session *session);
 /* Loads and publishes the configuration alone. Returns 0 or an exit code after saying why. */
 int cli_configure(struct cli *cli, struct config **ret);
 
+/* The same from another source, such as without what only a server needs. */
+int cli_load(const struct config_source *source, struct config **ret);
+
+/* Whether there is a store to open: to look into one is no reason to make an SQLite file. */
+bool cli_has_store(const struct config *c);
+
 /* Opens the store, the trail and the sessions by the published configuration. Likewise. */
 int cli_open_store(struct cli_session *ret);
 

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "base/log.h"
 #include "cli/deployments.h"
 #include "deploy/deployment_data.h"
 #include "deploy/restore.h"
@@ -57,22 +56,11 @@ static void take_signals(void)
 /* Secrets serve for the store and the trail alone: a deployment goes without them too. */
 static int read_settings(struct cli *cli)
 {
-    struct buf problems _cleanup_buf_ = buf_init(PROBLEMS_MAX);
     struct config_source source = cli_config_source(cli);
     struct config *config;
 
     source.for_server = false;
-    int result = config_load(&source, &problems, &config);
-    if (result == CONFIG_INVALID) {
-        fprintf(stderr, "holdfast: the configuration is not right:\n%.*s",
-                STR_ARG(buf_str(&problems)));
-        return EXIT_USAGE;
-    }
-    if (result)
-        return cli_fault("cannot read the configuration", result);
-    config_publish(config);
-    log_configure((enum log_level)config->log_level, (enum log_format)config->log_format);
-    return 0;
+    return cli_load(&source, &config);
 }
 
 static int take_number(const struct cli *cli, const char *option, int64_t max, int64_t configured,

@@ -4,16 +4,6 @@
 #include "deploy/announce.h"
 #include "deploy/record.h"
 
-#include <unistd.h>
-
-/* A deployment makes no store where there is none. */
-static bool store_is_there(const struct config *c)
-{
-    struct str url = str_of(c->database_url), sqlite = STR("sqlite:");
-
-    return !str_has_prefix(url, sqlite) || access(url.p + sqlite.n, F_OK) == 0;
-}
-
 static bool mails(const struct deploy_run *r)
 {
     for (size_t i = 0; i < r->d.e->notify.n; i++) {
@@ -40,7 +30,7 @@ void deploy_tell(struct deploy_run *r, const struct report *report)
 {
     struct cli_session session = {0};
     struct mail *mail = NULL;
-    bool open = store_is_there(config_current()) && cli_open_store(&session) == 0;
+    bool open = cli_has_store(config_current()) && cli_open_store(&session) == 0;
 
     if (open)
         record(r, &session, report, &mail);

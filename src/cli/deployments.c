@@ -2,47 +2,37 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "base/log.h"
 #include "cli/privileges.h"
+#include "deploy/deployment.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <unistd.h>
 
-enum { PROBLEMS_MAX = 64 * 1024, ARENA_MAX = 128 << 20, TIMEOUT_MS = 5000, BEGINNING_MIN = 4 };
+enum { ARENA_MAX = 128 << 20, TIMEOUT_MS = 5000, BEGINNING_MIN = 4 };
 
 /* What only a server needs may be missing here. */
 static int configure(struct cli *cli)
 {
-    struct buf problems _cleanup_buf_ = buf_init(PROBLEMS_MAX);
     struct config_source source = cli_config_source(cli);
     struct config *config;
 
     source.for_server = false;
-    int r = config_load(&source, &problems, &config);
-    if (r == CONFIG_INVALID) {
-        fprintf(stderr, "holdfast: the configuration is not right:\n%.*s",
-                STR_ARG(buf_str(&problems)));
-        return EXIT_USAGE;
-    }
-    if (r)
-        return cli_fault("cannot read the configuration", r);
-    config_publish(config);
-    log_configure((enum log_level)config->log_level, (enum log_format)config->log_format);
+    int exit_code = cli_load(&source, &config);
+    if (exit_code)
+        return exit_code;
     /* Keys may be in memory from here on. */
-    r = privileges_drop("");
+    int r = privileges_drop("");
     return r ? cli_fault("cannot start", r) : 0;
 }
 
-/* A look makes no store where there is none. */
 static void open_store(struct deployments *d)
 {
     const struct config *c = config_current();
-    struct str url = str_of(c->database_url), sqlite = STR("sqlite:");
     struct store_options options = {
         .url = c->database_url, .pool = 1, .timeout_ms = TIMEOUT_MS, .statement_ms = TIMEOUT_MS};
 
-    if (str_has_prefix(url, sqlite) && access(url.p + sqlite.n, F_OK) != 0)
+    if (!cli_has_store(c))
         return;
     int r = store_open(&options, &d->store);
     if (r)
@@ -76,30 +66,6 @@ static int path_of(const struct deployments *d, const char *id, char ret[DEPLOYM
     if ((size_t)snprintf(ret, DEPLOYMENTS_PATH, "%s/%s", d->root, id) < DEPLOYMENTS_PATH)
         return 0;
     return fault_set(FAULT_LIMIT, "the path of a deployment is too long");
-}
-
-static int is_id(const struct dirent *entry)
-{
-    struct uuid id;
-
-    return uuid_parse(str_of(entry->d_name), &id) == 0;
-}
-
-static int by_id_descending(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*b)->d_name, (*a)->d_name);
-}
-
-/* Directories called by an id, newest first; freed by free_entries. Returns their number, or a
- * fault. */
-static int scan(const struct deployments *d, struct dirent ***ret)
-{
-    int n = scandir(d->root, ret, is_id, by_id_descending);
-
-    if (n >= 0)
-        return n;
-    *ret = NULL;
-    return errno == ENOENT ? 0 : fault_errno(FAULT_IO, errno, "cannot read %s", d->root);
 }
 
 static void free_entries(struct dirent **entries, int n)
@@ -154,7 +120,7 @@ static int list_here(struct deployments *d, struct str environment, size_t limit
                      struct deployments_item *items, size_t *n)
 {
     struct dirent **entries;
-    int count = scan(d, &entries), result = count < 0 ? count : 0;
+    int count = deployment_scan(d->root, &entries), result = count < 0 ? count : 0;
 
     for (int i = 0; i < count && result >= 0 && *n < limit; i++) {
         result = read_item(d, entries[i]->d_name, environment, &items[*n]);
@@ -240,7 +206,7 @@ static int bounds_of(struct str beginning, struct uuid *ret_low, struct uuid *re
 static int find_here(const struct deployments *d, const struct reading *reading, struct uuid *ret)
 {
     struct dirent **entries;
-    int n = scan(d, &entries), found = 0;
+    int n = deployment_scan(d->root, &entries), found = 0;
 
     for (int i = 0; i < n; i++) {
         struct uuid id;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { ARENA_MAX = 1 << 30, PROBLEMS_MAX = 64 * 1024, SHOW_EACH_MS = 100, LATER_MS = 2000 };
+enum { ARENA_MAX = 1 << 30, SHOW_EACH_MS = 100, LATER_MS = 2000 };
 
 static atomic_int cancelled, held;
 
@@ -28,21 +28,11 @@ void product_hold(bool hold)
 
 int product_settings(struct cli *cli)
 {
-    struct buf problems _cleanup_buf_ = buf_init(PROBLEMS_MAX);
     struct config_source source = {
         .file = cli_value(cli, "config"), .environment = environ, .without_secrets = true};
     struct config *config;
-    int r = config_load(&source, &problems, &config);
 
-    if (r == CONFIG_INVALID) {
-        fprintf(stderr, "holdfast: the configuration is not right:\n%.*s",
-                STR_ARG(buf_str(&problems)));
-        return EXIT_USAGE;
-    }
-    if (r)
-        return cli_fault("cannot read the configuration", r);
-    config_publish(config);
-    return 0;
+    return cli_load(&source, &config);
 }
 
 /* The lines are of the same kind on a terminal and in a log; amounts are for a terminal alone. */

@@ -16,12 +16,11 @@ struct config_source cli_config_source(const struct cli *cli)
         .file = cli_value(cli, "config"), .environment = environ, .for_server = true};
 }
 
-int cli_configure(struct cli *cli, struct config **ret)
+int cli_load(const struct config_source *source, struct config **ret)
 {
     struct buf problems _cleanup_buf_ = buf_init(PROBLEMS_MAX);
-    struct config_source source = cli_config_source(cli);
     struct config *config;
-    int r = config_load(&source, &problems, &config);
+    int r = config_load(source, &problems, &config);
 
     if (r == CONFIG_INVALID) {
         fprintf(stderr, "holdfast: the configuration is not right:\n%.*s",
@@ -34,6 +33,20 @@ int cli_configure(struct cli *cli, struct config **ret)
     log_configure((enum log_level)config->log_level, (enum log_format)config->log_format);
     *ret = config;
     return 0;
+}
+
+int cli_configure(struct cli *cli, struct config **ret)
+{
+    struct config_source source = cli_config_source(cli);
+
+    return cli_load(&source, ret);
+}
+
+bool cli_has_store(const struct config *c)
+{
+    struct str url = str_of(c->database_url), sqlite = STR("sqlite:");
+
+    return !str_has_prefix(url, sqlite) || access(url.p + sqlite.n, F_OK) == 0;
 }
 
 static int open_trail(const struct config *config, struct cli_session *session)

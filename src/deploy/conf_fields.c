@@ -118,8 +118,8 @@ const struct conf_field conf_environment_fields[] = {
     NUMBER("migrations.retries", migrations.retries, 0, "5", 0, 1000,
            "How often a migration that got no lock is tried again."),
     TEXT("backup.directory", backup.directory, 0, 0, "backups", "Where backups are kept."),
-    NUMBER("backup.keep", backup.keep, 0, "10", 1, 10000, "So many at least are kept."),
-    NUMBER("backup.keep_days", backup.keep_days, 0, "30", 0, 36500, "Younger ones all are."),
+    NUMBER("backup.keep", backup.keep, 0, "10", 1, 10000, "The newest that are kept; those past them are removed."),
+    NUMBER("backup.keep_days", backup.keep_days, 0, "30", 0, 36500, "Older ones are removed too; 0: whatever their age."),
     SWITCH("backup.verify", backup.verify, "true",
            "Restore each into a scratch database, compare, and rehearse the migrations there."),
 

@@ -191,15 +191,25 @@ static int read_entry(const char *root, const char *environment, struct deployme
     return ours;
 }
 
+int deployment_scan(const char *root, struct dirent ***ret)
+{
+    int n = scandir(root, ret, is_id, by_id_descending);
+
+    if (n >= 0)
+        return n;
+    *ret = NULL;
+    return errno == ENOENT ? 0 : fault_errno(FAULT_IO, errno, "cannot read %s", root);
+}
+
 int deployment_list(const char *root, const char *environment, struct deployment_entry *ret,
                     size_t max, size_t *ret_n)
 {
     struct dirent **entries;
-    int n = scandir(root, &entries, is_id, by_id_descending), result = 0;
+    int n = deployment_scan(root, &entries), result = 0;
 
     *ret_n = 0;
     if (n < 0)
-        return errno == ENOENT ? 0 : fault_errno(FAULT_IO, errno, "cannot read %s", root);
+        return n;
     for (int i = 0; i < n; i++) {
         if (result >= 0 && *ret_n < max) {
             struct deployment_entry e = {.release = ""};

@@ -16,6 +16,7 @@
 #include "deploy/target.h"
 
 struct config;
+struct dirent;
 struct pg;
 
 enum { DEPLOYMENT_ID_SIZE = 37, DEPLOYMENT_PATH_SIZE = 4096, DEPLOYMENT_RELEASE_MAX = 255 };
@@ -76,6 +77,12 @@ int deployment_may_go_back(struct deployment *d);
 
 /* Closes its journal. */
 void deployment_close(struct deployment *d);
+
+/*
+ * The directories of deployments under root, newest first, as scandir gives them: the caller frees
+ * each and the array. Returns their number, 0 where there is no root, or FAULT_IO.
+ */
+int deployment_scan(const char *root, struct dirent ***ret);
 
 /*
  * The newest deployments of an environment under root, by their journals, newest first, at most

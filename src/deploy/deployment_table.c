@@ -124,7 +124,9 @@ int deployment_describe(struct deployment *d, struct buf *out)
             add(out, "verify", "%.*s", STR_ARG(line));
     for (size_t i = 0; i < d->e->hooks.after_rollout.n; i++)
         add_words(out, "finish", "runs", &d->e->hooks.after_rollout.items[i]);
-    add(out, "finish", "removes the release before; keeps %lld backups, at least %lld days",
-        (long long)d->e->backup.keep, (long long)d->e->backup.keep_days);
+    add(out, "finish", "removes the release before");
+    if (d->e->database.url && !d->options.skip_migrations)
+        add(out, "finish", "removes backups past the %lld newest, and those older than %lld days",
+            (long long)d->e->backup.keep, (long long)d->e->backup.keep_days);
     return result ? result : buf_fault(out);
 }

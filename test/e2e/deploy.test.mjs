@@ -36,6 +36,7 @@ describe('holdfast deploy', { skip: !postgresql && 'HOLDFAST_TEST_POSTGRES is no
         await shop.installation.addUser({ email: 'ops@example.com', role: 'operator' });
         await shop.migration(...adds);
         const plan = await shop.deploy('v2', exit.done, '--plan');
+        assert.match(plan.stdout, /removes backups past the 10 newest, and those older than 30 days/);
         assert.match(plan.stdout, /Nothing was done/);
         assert.deepEqual(await shop.columns(), ['id', 'email']);
 

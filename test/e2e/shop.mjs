@@ -157,10 +157,6 @@ export class Shop {
         return text.split('\n').slice(0, -1).map((line) => JSON.parse(line));
     }
 
-    scratch() {
-        return psql(server, "SELECT datname FROM pg_database WHERE datname LIKE 'holdfast\\_scratch\\_%' OR datname LIKE 'holdfast\\_restore\\_%'");
-    }
-
     /* The supervisor ends in order, and all it keeps running with it. */
     async #end() {
         await this.asking?.stop();
